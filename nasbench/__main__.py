@@ -1,0 +1,5 @@
+"""`python -m nasbench`."""
+
+from nasbench.cli import main
+
+main()

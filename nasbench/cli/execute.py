@@ -1,0 +1,169 @@
+"""What every running command does: compose, plan, run, report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nasbench.cli.progress import Progress
+from nasbench.config.compose import Composed, compose_run
+from nasbench.errors import Interrupted, RunError, UsageError
+
+if TYPE_CHECKING:
+    from nasbench.run.plan import Plan
+    from nasbench.run.store import RunFolder
+    from nasbench.run.task import TaskReport
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command as it was asked for."""
+
+    command: str
+    overrides: tuple[str, ...]
+    out: Path | None
+    config: Path | None
+    limit: int | None
+    device: str | None
+    dry_run: bool
+    cfg: bool
+    fresh: bool
+
+
+def execute_command(request: Request) -> int:
+    """Run a command; the exit code. Raises NasbenchError or OSError, for the caller to put in one line."""
+    try:
+        return _execute(request)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted; what is finished is kept. Resume with: {resume_command()}"
+        ) from error
+
+
+def _execute(request: Request) -> int:
+    composed = _composed(request)
+    if request.cfg:
+        typer.echo(_config_text(composed), nl=False)
+        return 0
+    with Progress() as progress:
+        from nasbench.run.build import Parts
+        from nasbench.run.plan import Settings, make_plan
+        from nasbench.run.store import RunFolder
+
+        parts = Parts()
+        plan = make_plan(
+            request.command, composed.cells, Settings.of(composed.settings), parts, progress=progress.say
+        )
+        folder = RunFolder(request.out or Path("results") / "runs" / request.command / plan.digest[:12])
+        if request.dry_run:
+            progress.stop()
+            _show_dry_run(plan, folder)
+            return 0
+        with folder.opened(fresh=request.fresh):
+            return _run(composed, plan, folder, parts, progress)
+
+
+def _composed(request: Request) -> Composed:
+    if request.config is None:
+        tokens = [*request.overrides]
+        tokens += [] if request.limit is None else [f"limit={request.limit}"]
+        tokens += [] if request.device is None else [f"device={request.device}"]
+        return compose_run(request.command, tokens)
+    from nasbench.run.record import read_config
+
+    if request.overrides:
+        raise UsageError(f"--config repeats a run as it was; it takes no overrides ({request.overrides[0]})")
+    cells, settings = read_config(request.config, request.command)
+    if request.limit is not None:
+        settings = {**settings, "limit": request.limit}
+    if request.device is not None:
+        settings = {**settings, "device": request.device}
+    return Composed(request.command, cells, settings)
+
+
+def _config_text(composed: Composed) -> str:
+    from nasbench.run.record import config_yaml
+
+    return config_yaml(composed.command, composed.cells, composed.settings)
+
+
+def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress: Progress) -> int:
+    from nasbench.report.run_report import write_report
+    from nasbench.run.device import pick_device
+    from nasbench.run.engine import execute
+    from nasbench.run.record import check_same_run, manifest_json, timing_records
+
+    check_same_run(folder, plan)
+    started = time.time()
+    device = str(pick_device(plan.settings.device))
+    reports: list[TaskReport] = []
+
+    def record(status: str) -> None:
+        text = manifest_json(
+            plan, folder, status=status, argv=sys.argv[1:], started=started, device=device, reports=reports
+        )
+        folder.write_text("manifest.json", text)
+
+    folder.write_text("config.yaml", _config_text(composed))
+    record("running")
+    missing = plan.missing(folder)
+    tasks = plan.tasks(missing)
+    progress.start(sum(len(task.units[0].samples) for task in tasks), "images")
+
+    def on_done(report: TaskReport) -> None:
+        reports.append(report)
+        progress.advance(report.samples, failed=report.failed)
+
+    status = "failed"
+    try:
+        execute(tasks, folder, plan.settings, parts, on_done=on_done)
+        status = "complete"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        progress.stop()
+        # The run's own error, a full disk say, must not be hidden by that of its epilogue.
+        with nullcontext() if status == "complete" else suppress(OSError):
+            folder.append_timings(timing_records(reports, started=started, device=device))
+            record(status)
+    written = write_report(plan, folder, progress.say)
+    done = f"{len(missing)} of {len(plan.units)} units computed, the others were there already"
+    typer.echo(written.text)
+    typer.echo(
+        done if missing else f"nothing to compute: all {len(plan.units)} units were there already", err=True
+    )
+    for label, path in written.files:
+        typer.echo(f"{label + ':':<9}{path}")
+    if written.all_failed:
+        raise RunError(f"every image failed; the first reason: {written.first_reason}")
+    return 0
+
+
+def resume_command() -> str:
+    """The command as it was typed; given again, it takes up where it stopped."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--fresh"]
+    return shlex.join(["nasbench", *arguments])
+
+
+def _show_dry_run(plan: Plan, folder: RunFolder) -> None:
+    from nasbench.report.labels import cell_labels
+
+    tasks = plan.tasks(plan.missing(folder) if folder.path.is_dir() else plan.units)
+    for label in cell_labels([cell.choices for cell in plan.cells], [cell.swept for cell in plan.cells]):
+        typer.echo(f"cell      {label}")
+    samples = sum(dataset["n"] for dataset in plan.datasets)
+    typer.echo(f"images    {samples}")
+    typer.echo(
+        f"units     {len(plan.units)} ({len(plan.units) - sum(len(t.units) for t in tasks)} there already)"
+    )
+    typer.echo(f"tasks     {len(tasks)}")
+    typer.echo(f"forwards  {plan.forwards(tasks)}")
+    typer.echo(f"folder    {folder.path}")

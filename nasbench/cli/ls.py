@@ -1,0 +1,57 @@
+"""`nasbench ls`."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Annotated
+
+import typer
+
+_LISTS = {"models": "model", "datasets": "dataset", "segmenters": "segmenter"}
+
+
+def ls(
+    what: Annotated[str, typer.Argument(metavar="models|datasets|segmenters", help="What to list.")],
+    pattern: Annotated[
+        str | None, typer.Argument(help="A name, `*` and `?` allowed.", show_default=False)
+    ] = None,
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List what can be chosen: models, datasets or segmenters.
+
+    **Examples**
+
+    `nasbench ls segmenters`
+
+    `nasbench ls models 'vit_*'` : presets and timm's names
+    """
+    from nasbench.config.locate import choices, describe
+    from nasbench.config.suggest import hint
+    from nasbench.errors import UsageError
+
+    del debug  # read where errors are caught
+    if what not in _LISTS:
+        raise UsageError(f"ls {what}: {hint(what, _LISTS)}")
+    group = _LISTS[what]
+    found = [name for name in choices(group) if _matches(name, pattern)]
+    lines = [f"{name:<20} {describe(group, name)}" for name in found]
+    if group == "model" and pattern is not None:
+        import timm
+
+        lines += [
+            f"{name:<40} model=timm model.name={name}"
+            for name in timm.list_models()
+            if _matches(name, pattern)
+        ]
+    if not lines:
+        raise UsageError(
+            f"ls {what}: nothing matches {pattern}; {hint(str(pattern).strip('*?'), choices(group))}"
+        )
+    typer.echo("\n".join(lines))
+    if group == "model" and pattern is None:
+        typer.echo("\nAny timm model: model=timm model.name=NAME; list them with: nasbench ls models 'vit_*'")
+
+
+def _matches(name: str, pattern: str | None) -> bool:
+    return pattern is None or fnmatch.fnmatchcase(name, pattern)

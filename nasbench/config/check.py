@@ -1,0 +1,73 @@
+"""Checking a composed configuration: missing values, types, closed lists, ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nasbench.config.schema import CLOSED, GROUPS, LEAST, SAVE_CHOICES, SCHEMAS, Custom, Primary
+from nasbench.config.suggest import hint
+from nasbench.config.tree import first_line
+from nasbench.errors import UsageError
+
+
+def checked(cfg: DictConfig) -> dict[str, Any]:
+    """A composed configuration as a plain, resolved dictionary of the right types.
+
+    Raises UsageError, one line, naming the key.
+    """
+    OmegaConf.set_struct(cfg, value=False)
+    for extra in ("cells", "experiment"):
+        cfg.pop(extra, None)
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise UsageError(f"{missing[0]} is not set; add {missing[0]}=...")
+    try:
+        plain = _typed(Primary, OmegaConf.to_container(cfg, resolve=True))
+        for group in GROUPS:
+            node = plain.get(group)
+            if isinstance(node, dict) and "_target_" in node:
+                schema = SCHEMAS.get(
+                    node["_target_"], Custom if set(node) <= {"_target_", "kwargs"} else None
+                )
+                if schema is not None:
+                    plain[group] = _typed(schema, node, group)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "configuration"
+        raise UsageError(f"{key}: {first_line(error)}") from error
+    _check_values(plain)
+    return plain
+
+
+def _typed(schema: type, node: Any, group: str | None = None) -> dict[str, Any]:
+    """A node with its schema's types; within its group, so that an error names the whole key."""
+    wrapped = (
+        OmegaConf.create({group: OmegaConf.structured(schema)}) if group else OmegaConf.structured(schema)
+    )
+    merged = OmegaConf.to_container(OmegaConf.merge(wrapped, {group: node} if group else node), resolve=True)
+    assert isinstance(merged, dict)
+    found = merged[group] if group else merged
+    return {str(key): value for key, value in found.items()}
+
+
+def _check_values(plain: dict[str, Any]) -> None:
+    for key, valid in CLOSED.items():
+        value = _at(plain, key)
+        if value not in valid:
+            raise UsageError(f"{key}={value}: {hint(str(value), valid)}")
+    for value in plain["save"]:
+        if value not in SAVE_CHOICES:
+            raise UsageError(f"save={value}: {hint(str(value), SAVE_CHOICES)}")
+    for key, least in LEAST.items():
+        value = _at(plain, key)
+        if value is not None and value < least:
+            raise UsageError(f"{key}={value} must be at least {least}")
+
+
+def _at(plain: dict[str, Any], key: str) -> Any:
+    node: Any = plain
+    for part in key.split("."):
+        node = node[part]
+    return node

@@ -1,0 +1,147 @@
+"""From overrides to cells: choices are composed by Hydra, keys are set, sweeps are multiplied out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nasbench.config.check import checked
+from nasbench.config.locate import config_dir
+from nasbench.config.overrides import Override, parse_overrides
+from nasbench.config.schema import CELL_KEYS, GROUPS, SETTING_KEYS
+from nasbench.config.tree import first_line, has_key, set_key, unknown_key
+from nasbench.digest import canonical_json
+from nasbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed command.
+
+    Attributes:
+        command: the command, e.g. "segment".
+        cells: one plain dictionary per cell: `choices` (group -> choice), `config` (what decides its
+            rows) and `swept` (swept key -> value).
+        settings: what decides how, not what, is computed.
+        overrides: the overrides as given, for the record.
+    """
+
+    command: str
+    cells: list[dict[str, Any]]
+    settings: dict[str, Any]
+    overrides: list[str] = field(default_factory=list)
+
+
+def compose_run(command: str, tokens: Sequence[str]) -> Composed:
+    """Compose a command's cells from overrides. Raises UsageError, one line.
+
+    Commas and `range()` sweep. In a product a swept or set key that a choice lacks is dropped for that
+    choice, and equal cells are merged; a key that no chosen choice has is an error.
+    """
+    overrides = parse_overrides(tokens)
+    for override in overrides:
+        if len(override.values) > 1 and override.section in SETTING_KEYS:
+            raise UsageError(f"{override.key} cannot be swept: it does not change the results")
+    cells: dict[str, dict[str, Any]] = {}
+    settings: dict[str, Any] = {}
+    for chosen, values, from_cells in _expand_experiments(command, overrides):
+        for cfg, cell_choices, swept in _expand(command, chosen, values, vary=from_cells):
+            plain = checked(cfg)
+            settings = {key: plain[key] for key in SETTING_KEYS if key in plain}
+            kept = {group: c for group, c in cell_choices.items() if group in CELL_KEYS}
+            cell = {
+                "choices": kept,
+                "config": {key: plain[key] for key in CELL_KEYS if key in plain},
+                "swept": swept,
+            }
+            cells.setdefault(canonical_json([kept, cell["config"]]), cell)
+    return Composed(command, list(cells.values()), settings, list(tokens))
+
+
+Expansion = tuple[list[Override], list[Override], bool]
+
+
+def _expand_experiments(command: str, overrides: list[Override]) -> Iterator[Expansion]:
+    """(group overrides, key overrides, whether from cells) for each entry of an experiment's `cells`."""
+    groups = [o for o in overrides if o.is_group]
+    values = [o for o in overrides if not o.is_group]
+    experiments = next((o.values for o in groups if o.key == "experiment"), (None,))
+    others = [o for o in groups if o.key != "experiment"]
+    for experiment in experiments:
+        base = [] if experiment is None else [Override("experiment", (experiment,))]
+        cells = _experiment_cells(command, base)
+        if not cells:
+            yield base + others, values, False
+        given = {o.key for o in overrides}
+        for tokens in cells:
+            # What the user gives wins over what the experiment's cell says.
+            own = [o for o in parse_overrides(tokens) if o.key not in given]
+            yield (
+                base + others + [o for o in own if o.is_group],
+                values + [o for o in own if not o.is_group],
+                True,
+            )
+
+
+def _experiment_cells(command: str, base: list[Override]) -> list[list[str]]:
+    if not base:
+        return []
+    cfg, _ = _compose(command, tuple(f"{o.key}={o.values[0]}" for o in base))
+    cells = cfg.get("cells") or []
+    name = base[0].values[0]
+    if not isinstance(cells, ListConfig) or not all(isinstance(cell, ListConfig) for cell in cells):
+        raise UsageError(f"experiment={name}: cells must be a list of lists of overrides")
+    return [[str(token) for token in cell] for cell in cells]
+
+
+Expanded = tuple[DictConfig, dict[str, str], dict[str, Any]]
+
+
+def _expand(
+    command: str, groups: list[Override], values: list[Override], *, vary: bool
+) -> Iterator[Expanded]:
+    """Every combination of the choices and values; `vary` counts each value as swept."""
+    products = [[f"{o.key}={choice}" for choice in o.values] for o in groups if o.values != (None,)]
+    bases = [_compose(command, combination) for combination in itertools.product(*products)]
+    for override in values:
+        if not any(has_key(cfg, override.key) for cfg, _ in bases):
+            raise UsageError(unknown_key(override.key, bases))
+    for base, chosen in bases:
+        present = [o for o in values if has_key(base, o.key)]
+        for combination in itertools.product(*(o.values for o in present)):
+            cfg = base.copy()
+            swept = {}
+            for override, value in zip(present, combination, strict=True):
+                set_key(cfg, override.key, value)
+                varied = len(override.values) > 1 or vary
+                if varied and override.section in CELL_KEYS:
+                    swept[override.key] = value
+            yield cfg, chosen, swept
+
+
+@lru_cache(maxsize=256)
+def _compose_cached(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="nasbench"):
+            cfg = compose(command, overrides=list(tokens), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"{' '.join(tokens) or command}: {first_line(error)}") from error
+    chosen = {g: str(c) for g, c in cfg.hydra.runtime.choices.items() if g in GROUPS and c is not None}
+    OmegaConf.set_struct(cfg, value=False)
+    del cfg["hydra"]
+    OmegaConf.set_struct(cfg, value=True)
+    return cfg, chosen
+
+
+def _compose(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
+    cfg, chosen = _compose_cached(command, tokens)
+    return cfg.copy(), dict(chosen)

@@ -1,0 +1,186 @@
+"""Typed schemas of the configuration: what is checked before anything heavy is imported.
+
+One dataclass per `_target_`; a test holds each against its constructor and its YAML. A target without a
+schema (a user's own class) is taken as it is: its constructor checks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# The groups a user chooses from, in the order of the summary's columns.
+GROUPS = ("model", "dataset", "segmenter", "metric", "engine", "experiment")
+
+# What decides the rows of a cell; the rest of the primary config only decides how they are computed.
+CELL_KEYS = ("model", "dataset", "view", "segmenter", "metric", "precision", "seed")
+SETTING_KEYS = ("engine", "limit", "device", "max_batch", "on_error", "save", "sheet")
+
+
+@dataclass
+class Target:
+    """What every choice of a group that names an implementation has."""
+
+    _target_: str = "???"
+
+
+@dataclass
+class TimmModel(Target):
+    """`nasbench.models.load_classifier`."""
+
+    name: str = "???"
+    weights: str | None = None
+    num_classes: int | None = None
+    input_size: Any = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    stages: list[int] | None = None
+    seed: int = 0
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Folder(Target):
+    """`nasbench.data.folder.FolderDataset`."""
+
+    root: str = "???"
+    labels: str | None = None
+
+
+@dataclass
+class ImageNet(Target):
+    """`nasbench.data.imagenet.ImageNetDataset`."""
+
+    root: str = "???"
+    split: str = "val"
+    boxes: str = "inclusive"
+
+
+@dataclass
+class Nas(Target):
+    """`nasbench.segment.nas.Nas`."""
+
+    k: int = 10
+    stages: list[int] = field(default_factory=lambda: [-3, -2, -1])
+    scaling: str = "variance"
+    stage_weights: list[float] | None = None
+    max_iter: int = 20
+    restarts: int = 1
+    mode: str = "exact"
+    connected: bool = False
+    min_size: float = 0.0
+    seed: int = 0
+
+
+@dataclass
+class Slic(Target):
+    """`nasbench.segment.classical.Slic`."""
+
+    n: int = 10
+    compactness: float = 10.0
+    sigma: float = 0.0
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Grid(Target):
+    """`nasbench.segment.controls.Grid`."""
+
+    n: int = 10
+
+
+@dataclass
+class Custom(Target):
+    """A user's own class."""
+
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RegionScores(Target):
+    """`nasbench.segment.scores.RegionScores`."""
+
+    names: list[str] = field(default_factory=list)
+
+
+@dataclass
+class LocalEngine:
+    """`configs/engine/local.yaml`."""
+
+    workers: int = 0
+    threads: int = 1
+
+
+@dataclass
+class View:
+    """How an image becomes what the model sees."""
+
+    resize: str = "squash"
+    interpolation: str = "bicubic"
+    crop_fraction: float = 0.875
+
+
+@dataclass
+class Precision:
+    """How the forward pass computes."""
+
+    dtype: str = "float32"
+    channels_last: bool = False
+
+
+@dataclass
+class Sheet:
+    """The contact sheet."""
+
+    images: int = 8
+    columns: int = 8
+
+
+@dataclass
+class Primary:
+    """The keys every command's primary config has beside its groups."""
+
+    model: Any = None
+    dataset: Any = None
+    segmenter: Any = None
+    metric: Any = None
+    engine: LocalEngine = field(default_factory=LocalEngine)
+    view: View = field(default_factory=View)
+    precision: Precision = field(default_factory=Precision)
+    sheet: Sheet = field(default_factory=Sheet)
+    seed: int = 0
+    limit: int | None = None
+    device: str = "auto"
+    max_batch: int = 16
+    on_error: str = "skip"
+    save: list[str] = field(default_factory=list)
+
+
+SCHEMAS: dict[str, type[Target]] = {
+    "nasbench.models.load_classifier": TimmModel,
+    "nasbench.data.folder.FolderDataset": Folder,
+    "nasbench.data.imagenet.ImageNetDataset": ImageNet,
+    "nasbench.segment.nas.Nas": Nas,
+    "nasbench.segment.classical.Slic": Slic,
+    "nasbench.segment.controls.Grid": Grid,
+    "nasbench.segment.scores.RegionScores": RegionScores,
+}
+
+# Values of closed lists, checked here because the primary config has no constructor to do it.
+CLOSED: dict[str, tuple[str, ...]] = {
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "on_error": ("skip", "fail"),
+    "precision.dtype": ("float32", "bfloat16"),
+    "view.resize": ("squash", "crop", "letterbox"),
+    "view.interpolation": ("bilinear", "bicubic"),
+}
+# Lower bounds, likewise.
+LEAST: dict[str, int] = {
+    "limit": 1,
+    "max_batch": 1,
+    "engine.workers": 0,
+    "engine.threads": 1,
+    "sheet.images": 1,
+    "sheet.columns": 1,
+}
+SAVE_CHOICES = ("labels", "overlays")

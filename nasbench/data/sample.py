@@ -1,0 +1,67 @@
+"""What a reader hands to a run: a Sample, and the Dataset that makes samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Truth = Literal["mask", "box"]
+
+
+def no_boxes() -> NDArray[np.float64]:
+    """An empty set of boxes, shape (0, 4)."""
+    return np.zeros((0, 4), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and everything known about it, in image pixels.
+
+    Attributes:
+        id: stable and unique within its dataset.
+        image: (H, W, 3) uint8 RGB, EXIF orientation applied.
+        labels: class indices of the dataset, empty where unknown.
+        boxes: (n, 4) float64 `x0 y0 x1 y1`, half-open, inside the image.
+        mask: (H, W) bool, the object; None where there is none.
+        ignore: (H, W) bool, pixels that count for nothing; None where there are none.
+        parts: part name -> (H, W) bool, visible pixels of that part.
+    """
+
+    id: str
+    image: NDArray[np.uint8]
+    labels: tuple[int, ...] = ()
+    boxes: NDArray[np.float64] = field(default_factory=no_boxes)
+    mask: NDArray[np.bool_] | None = None
+    ignore: NDArray[np.bool_] | None = None
+    parts: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+class Dataset(Protocol):
+    """A set of samples, read one at a time.
+
+    Attributes:
+        classes: names by class index; empty where unknown.
+        truth: what object scores are measured against, "mask", "box", or None.
+    """
+
+    classes: Sequence[str]
+    truth: Truth | None
+
+    def ids(self) -> Sequence[str]:
+        """All sample ids, unique; the order does not matter."""
+        ...
+
+    def digest(self, sample_id: str) -> str:
+        """Hex digest of all content that determines the sample (bytes, labels, boxes), never of a path.
+
+        Does not raise for a sample that cannot be read: an unreadable file has a digest too.
+        """
+        ...
+
+    def load(self, sample_id: str) -> Sample:
+        """Read one sample. Raises DataError with a one-line reason."""
+        ...

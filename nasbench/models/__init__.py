@@ -1,0 +1,29 @@
+"""Models: any timm network as a frozen `Classifier` that yields `Features`, and its weights and their digest.
+
+This room knows no other room. `load_classifier` is the door; it is what `configs/model/*.yaml` instantiate.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasbench.models.classifier import Classifier
+    from nasbench.models.features import Features
+    from nasbench.models.load import load_classifier
+
+__all__ = ["Classifier", "Features", "load_classifier"]
+
+_HOME = {"Classifier": "classifier", "Features": "features", "load_classifier": "load"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and timm on first use only: composing and printing a configuration needs neither."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+SCHEMA = 1
+"""Part of every unit's key: raised when the same weights come to give other logits or stages."""

@@ -1,0 +1,23 @@
+"""What one forward pass yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """Logits and activations of a batch, from one forward pass.
+
+    Attributes:
+        logits: (B, classes) float32.
+        stages: one (B, C_l, h_l, w_l) tensor per stage, shallow to deep; prefix tokens dropped, token
+            grids restored.
+        final: (B, C, h, w), what enters the pooling before the classification head.
+    """
+
+    logits: Tensor
+    stages: tuple[Tensor, ...]
+    final: Tensor

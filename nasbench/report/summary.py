@@ -1,0 +1,160 @@
+"""`summary.csv`: one line per cell and metric, with its interval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench.rng import generator
+from nasbench.run.store import RunFolder
+
+# Resamples of the bootstrap; the Monte-Carlo error of an interval's end is then about 2 % of its width.
+_RESAMPLES = 9999
+_LEVEL = 0.95
+# Values drawn at a time, so that a large data set does not fill the memory.
+_DRAWS_AT_ONCE = 5_000_000
+
+
+class SummarisedCell(Protocol):
+    """What a summary needs to know of a cell."""
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """Config group -> choice."""
+        ...
+
+    @property
+    def swept(self) -> Mapping[str, Any]:
+        """Swept key -> value."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Seeds the bootstrap."""
+        ...
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One metric of one cell, over images.
+
+    Attributes:
+        cell: place of the cell in the plan.
+        choices: config group -> choice.
+        swept: swept key -> value, as text.
+        metric: the metric's name.
+        value: mean over the images that have a value; None where none has.
+        low, high: 95 % percentile-bootstrap interval of the mean, over images; None below two images.
+        n: images with a value.
+        n_failed: images without one, whatever the reason.
+        reasons: why, with counts.
+    """
+
+    cell: int
+    choices: dict[str, str]
+    swept: dict[str, str]
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_failed: int
+    reasons: dict[str, int]
+
+
+def summarise(
+    folder: RunFolder, cells: Sequence[SummarisedCell], units: Sequence[tuple[int, str]]
+) -> list[SummaryRow]:
+    """Summarise finished units, given as (cell's place, key). Units without rows are passed over."""
+    tables: dict[int, list[Any]] = {}
+    columns = ["metric", "value", "status", "reason"]
+    for index, key in units:
+        if folder.has_rows(key):
+            tables.setdefault(index, []).append(folder.read_rows(key).select(columns).to_pandas())
+    out = []
+    for index, frames in tables.items():
+        import pandas as pd
+
+        rows = pd.concat(
+            [frame.astype(dict.fromkeys(("metric", "status", "reason"), str)) for frame in frames]
+        )
+        for metric, group in rows.groupby("metric", sort=True):
+            ok = group["status"] == "ok"
+            values = group.loc[ok, "value"].to_numpy(dtype=np.float64)
+            low, high = bootstrap_mean(values, generator(0, cells[index].digest, str(metric)))
+            out.append(
+                SummaryRow(
+                    cell=index,
+                    choices=dict(cells[index].choices),
+                    swept={key: _text(value) for key, value in cells[index].swept.items()},
+                    metric=str(metric),
+                    value=float(np.mean(values)) if len(values) else None,
+                    low=low,
+                    high=high,
+                    n=len(values),
+                    n_failed=int((~ok).sum()),
+                    reasons=dict(Counter(group.loc[~ok, "reason"])),
+                )
+            )
+    return out
+
+
+def summary_csv(rows: Sequence[SummaryRow]) -> str:
+    """The summary as CSV: a column per group and swept key, then metric, value, low, high, n, n_failed."""
+    import csv
+    import io
+
+    groups = [g for g in ("model", "dataset", "segmenter", "metric") if g != "metric"]
+    extra = sorted({g for row in rows for g in row.choices} - {*groups, "metric"})
+    swept = sorted({key for row in rows for key in row.swept})
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow([*groups, *extra, *swept, "metric", "value", "low", "high", "n", "n_failed"])
+    lines = [
+        [
+            *(row.choices.get(g, "") for g in [*groups, *extra]),
+            *(row.swept.get(key, "") for key in swept),
+            row.metric,
+            *(_number(x) for x in (row.value, row.low, row.high)),
+            str(row.n),
+            str(row.n_failed),
+        ]
+        for row in rows
+    ]
+    writer.writerows(sorted(lines))
+    return sink.getvalue()
+
+
+def bootstrap_mean(
+    values: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[float | None, float | None]:
+    """Percentile-bootstrap interval (95 %) of the mean of values (n,); (None, None) below two values."""
+    n = len(values)
+    if n < 2:  # noqa: PLR2004 - one value has no spread
+        return None, None
+    means = []
+    left = _RESAMPLES
+    while left:
+        take = min(left, max(1, _DRAWS_AT_ONCE // n))
+        means.append(values[rng.integers(n, size=(take, n))].mean(axis=1))
+        left -= take
+    tail = (1 - _LEVEL) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.9g}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    if isinstance(value, (list, tuple)):
+        return "[" + " ".join(_text(item) for item in value) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,38 @@
+"""Forward passes that fit into memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nasbench.errors import RunError
+from nasbench.models import Classifier, Features
+
+
+def bounded_features(classifier: Classifier, pixels: Tensor) -> Features:
+    """Features of pixels (B, 3, h, w) in [0, 1]; where memory runs out the batch is halved.
+
+    Raises RunError where a single image does not fit.
+    """
+    try:
+        return classifier.features(pixels)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        if len(pixels) == 1:
+            size = "×".join(map(str, pixels.shape[-2:]))
+            raise RunError(f"one image of {size} does not fit into memory with {classifier.name}") from error
+    # Outside the handler: the traceback keeps the failed pass's tensors alive.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = (len(pixels) + 1) // 2
+    return _joined(bounded_features(classifier, pixels[:half]), bounded_features(classifier, pixels[half:]))
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _joined(a: Features, b: Features) -> Features:
+    stages = tuple(torch.cat(pair) for pair in zip(a.stages, b.stages, strict=True))
+    return Features(torch.cat([a.logits, b.logits]), stages, torch.cat([a.final, b.final]))

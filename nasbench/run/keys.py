@@ -1,0 +1,79 @@
+"""Keys of units: everything that determines a unit's rows, and nothing else."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import nasbench.data
+import nasbench.models
+import nasbench.run
+import nasbench.segment
+from nasbench.digest import digest_value
+from nasbench.run.build import source_digest
+from nasbench.run.rows import ROW_SCHEMA
+
+# Whose results enter the rows; other versions may give other last bits.
+_NUMERIC = ("numpy", "pillow", "scikit-image", "scipy", "timm", "torch")
+
+# Raised when a room's results change for the same configuration.
+SCHEMAS = {
+    "rows": ROW_SCHEMA,
+    "run": nasbench.run.SCHEMA,
+    "data": nasbench.data.SCHEMA,
+    "models": nasbench.models.SCHEMA,
+    "segment": nasbench.segment.SCHEMA,
+}
+
+
+def numeric_versions() -> dict[str, str]:
+    """Installed versions of the libraries whose results enter the rows."""
+    return {name: metadata.version(name) for name in _NUMERIC}
+
+
+def platform_record() -> dict[str, str]:
+    """What the manifest says of the machine; not part of any key."""
+    return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+
+
+def keyed_config(config: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell's configuration with content in place of paths.
+
+    Args:
+        config: the cell's configuration.
+        model: the classifier's own description; its digest stands for the weights' path.
+
+    The data set's configuration is left out: the samples' digests say all it decides.
+    """
+    keyed = {key: value for key, value in config.items() if key not in ("dataset", "model")}
+    described = {key: value for key, value in model.items() if key != "weights"}
+    keyed["model"] = {"_target_": config["model"]["_target_"], **described}
+    for group, node in config.items():
+        if isinstance(node, Mapping) and "_target_" in node:
+            source = source_digest(node["_target_"])
+            if source is not None:
+                keyed.setdefault("sources", {})[group] = source
+    return keyed
+
+
+def unit_key(
+    command: str,
+    choices: Mapping[str, str],
+    keyed: Mapping[str, Any],
+    samples: Sequence[tuple[str, str]],
+    truth: str | None,
+) -> str:
+    """Key of a cell × these samples, given as (id, content digest); `truth` is the data set's."""
+    return digest_value(
+        {
+            "command": command,
+            "choices": dict(choices),
+            "config": keyed,
+            "samples": [list(pair) for pair in samples],
+            "truth": truth,
+            "schemas": SCHEMAS,
+            "versions": numeric_versions(),
+        }
+    )

@@ -1,0 +1,260 @@
+"""The plan of a run: cells, their units, and the tasks that make the missing ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nasbench.data import run_order
+from nasbench.digest import canonical_json, digest_value
+from nasbench.errors import RunError
+from nasbench.run.build import Parts
+from nasbench.run.device import prepared_classifier
+from nasbench.run.keys import keyed_config, unit_key
+from nasbench.run.store import RunFolder
+
+# Samples of a unit. A constant of the schema: another number makes other units.
+UNIT_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides how a run computes, and none of its rows.
+
+    Attributes:
+        workers: worker processes; 0 computes in this one.
+        threads: intra-op threads of each process.
+        limit: samples to take of each data set; None takes all.
+        device: auto, cpu, cuda or mps.
+        max_batch: images per forward at most.
+        on_error: "skip" makes a failed sample a row, "fail" ends the run.
+        save: artefacts to keep beside the rows: labels, overlays.
+        sheet_images: images on the contact sheet.
+        sheet_columns: cells on the contact sheet at most.
+    """
+
+    workers: int = 0
+    threads: int = 1
+    limit: int | None = None
+    device: str = "auto"
+    max_batch: int = 16
+    on_error: str = "skip"
+    save: tuple[str, ...] = ()
+    sheet_images: int = 8
+    sheet_columns: int = 8
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Settings:
+        """From the settings of a composed command."""
+        return cls(
+            workers=settings["engine"]["workers"],
+            threads=settings["engine"]["threads"],
+            limit=settings["limit"],
+            device=settings["device"],
+            max_batch=settings["max_batch"],
+            on_error=settings["on_error"],
+            save=tuple(settings["save"]),
+            sheet_images=settings["sheet"]["images"],
+            sheet_columns=settings["sheet"]["columns"],
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One resolved configuration.
+
+    Attributes:
+        index: its place in the plan.
+        choices: config group -> choice.
+        config: its configuration, with paths.
+        swept: swept key -> this cell's value.
+        keyed: its configuration with digests in place of paths.
+    """
+
+    index: int
+    choices: dict[str, str]
+    config: dict[str, Any]
+    swept: dict[str, Any]
+    keyed: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Of everything but the samples; seeds the cell's bootstrap."""
+        return digest_value([self.choices, self.keyed])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A cell × up to 32 samples.
+
+    Attributes:
+        key: names its files.
+        cell: the cell's index.
+        block: the block of samples, counted within the data set.
+        samples: (id, content digest) in the run's order.
+    """
+
+    key: str
+    cell: int
+    block: int
+    samples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A block of samples × the cells whose units are missing; picklable.
+
+    Attributes:
+        command: the command.
+        dataset: the data set's configuration.
+        block: the block of samples.
+        cells: the cells to compute.
+        units: their units, in the same order.
+    """
+
+    command: str
+    dataset: dict[str, Any]
+    block: int
+    cells: tuple[Cell, ...]
+    units: tuple[Unit, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run is going to do.
+
+    Attributes:
+        command: the command.
+        cells: its cells.
+        units: all units of all cells, cell by cell.
+        settings: how to compute.
+        models: description of each distinct classifier, for the manifest.
+        datasets: name, number of samples and digest of each distinct data set, for the manifest.
+    """
+
+    command: str
+    cells: tuple[Cell, ...]
+    units: tuple[Unit, ...]
+    settings: Settings
+    models: list[dict[str, Any]]
+    datasets: list[dict[str, Any]]
+
+    @property
+    def digest(self) -> str:
+        """Names the run: of its units' keys, which say all that determines its rows."""
+        return digest_value(sorted(unit.key for unit in self.units))
+
+    def missing(self, folder: RunFolder) -> list[Unit]:
+        """Units without rows, or without the pictures and labels this run is asked to keep."""
+        out = []
+        for unit in self.units:
+            name = artefact_name(unit, self.settings)
+            if not folder.has_rows(unit.key) or (name and not folder.has_artefact(name)):
+                out.append(unit)
+        return out
+
+    def tasks(self, missing: Iterable[Unit]) -> list[Task]:
+        """Tasks for these units: one per data set and block, with all its missing cells."""
+        groups: dict[tuple[str, int], list[Unit]] = {}
+        for unit in missing:
+            dataset = canonical_json(self.cells[unit.cell].config["dataset"])
+            groups.setdefault((dataset, unit.block), []).append(unit)
+        return [
+            Task(
+                self.command,
+                self.cells[units[0].cell].config["dataset"],
+                block,
+                tuple(self.cells[unit.cell] for unit in units),
+                tuple(units),
+            )
+            for (_, block), units in groups.items()
+        ]
+
+    def forwards(self, tasks: Sequence[Task]) -> int:
+        """Images these tasks send through a network: each once per distinct model and view."""
+        total = 0
+        for task in tasks:
+            distinct = {
+                canonical_json([cell.config[key] for key in ("model", "view", "precision")])
+                for cell in task.cells
+            }
+            total += len(distinct) * len(task.units[0].samples)
+        return total
+
+
+def make_plan(
+    command: str,
+    cells: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    parts: Parts,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Load models and list samples, check every configuration, and key every unit.
+
+    Args:
+        command: the command.
+        cells: composed cells: `choices`, `config`, `swept`.
+        settings: how to compute.
+        parts: keeps what is built, for a run in this process.
+        progress: told in a few words what takes time.
+
+    Raises:
+        UsageError: a configuration that cannot be built.
+        RunError: a data set without samples or with doubled ids.
+    """
+    listed: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
+    models: dict[str, dict[str, Any]] = {}
+    datasets: list[dict[str, Any]] = []
+    planned: list[Cell] = []
+    units: list[Unit] = []
+    for index, composed in enumerate(cells):
+        config, choices = dict(composed["config"]), dict(composed["choices"])
+        progress(f"loading {choices['model']}")
+        classifier = prepared_classifier(parts, config, settings.device)
+        described = classifier.describe()
+        models.setdefault(canonical_json(described), described)
+        for group in ("segmenter", "metric"):
+            parts.get(group, config[group])
+        name = canonical_json(config["dataset"])
+        if name not in listed:
+            progress(f"reading {choices['dataset']}")
+            listed[name] = _samples(parts, config["dataset"], choices["dataset"], settings.limit)
+            datasets.append(
+                {
+                    "name": choices["dataset"],
+                    "n": len(listed[name][0]),
+                    "digest": digest_value([list(pair) for pair in listed[name][0]]),
+                }
+            )
+        samples, truth = listed[name]
+        cell = Cell(index, choices, config, dict(composed["swept"]), keyed_config(config, described))
+        planned.append(cell)
+        for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
+            part = samples[start : start + UNIT_SAMPLES]
+            units.append(Unit(unit_key(command, choices, cell.keyed, part, truth), index, block, part))
+    return Plan(command, tuple(planned), tuple(units), settings, list(models.values()), datasets)
+
+
+def artefact_images(unit: Unit, settings: Settings) -> int:
+    """How many of a unit's first samples keep picture and labels: all on request, else those of the sheet."""
+    if settings.save:
+        return len(unit.samples)
+    return min(settings.sheet_images, len(unit.samples)) if unit.block == 0 else 0
+
+
+def artefact_name(unit: Unit, settings: Settings) -> str | None:
+    """Names a unit's kept pictures and labels by their number too; None where nothing is kept."""
+    images = artefact_images(unit, settings)
+    return f"{unit.key}-{images}" if images else None
+
+
+def _samples(
+    parts: Parts, node: Mapping[str, Any], name: str, limit: int | None
+) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    dataset = parts.get("dataset", node)
+    ids = run_order(dataset.ids(), limit)
+    if not ids:
+        raise RunError(f"the data set {name} has no samples")
+    return tuple((sample, dataset.digest(sample)) for sample in ids), dataset.truth

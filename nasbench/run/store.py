@@ -1,0 +1,188 @@
+"""The folder of a run: units that are written once, and what is derived from them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench.errors import RunError, UsageError
+from nasbench.run.atomic import TEMP_SUFFIX, write_atomic
+from nasbench.run.rows import ROW_SCHEMA, Row, encode_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_DERIVED_FILES = ("config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet")
+_FOLDERS = ("rows", "artefacts", "overlays")
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """One run's folder.
+
+    `rows/<key>.parquet` and `artefacts/<key>-<images>.npz` are immutable; everything else is derived from
+    them and may be made again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def opened(self, *, fresh: bool) -> Iterator[RunFolder]:
+        """Make the folder, hold its lock, and sweep away half-written files of a killed run.
+
+        Raises UsageError where the path is a file, another kind of folder, or in use by another process.
+        """
+        from filelock import FileLock, Timeout
+
+        self._check_place()
+        for folder in _FOLDERS[:2]:
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(
+                f"{self.path} is in use by another nasbench; wait for it or choose another --out"
+            ) from error
+        try:
+            if fresh:
+                self._clear()
+            for stale in self.path.rglob(f".*{TEMP_SUFFIX}"):
+                stale.unlink(missing_ok=True)
+            yield self
+        finally:
+            lock.release()
+
+    def has_rows(self, key: str) -> bool:
+        """Whether a unit is finished."""
+        return self._rows(key).is_file()
+
+    def has_artefact(self, name: str) -> bool:
+        """Whether pictures and labels of that name are kept."""
+        return self._artefact(name).is_file()
+
+    def write_rows(self, key: str, rows: Sequence[Row]) -> None:
+        """Write a unit; one that is there already is left alone. Raises OSError."""
+        if not self.has_rows(key):
+            write_atomic(self._rows(key), encode_rows(rows))
+
+    def read_rows(self, key: str) -> pa.Table:
+        """A unit's rows. Raises RunError naming a file that is damaged or of another schema."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self._rows(key)
+        try:
+            # Read through Python: a memory-mapped file that another process replaces would not be seen whole.
+            table = pq.read_table(io.BytesIO(path.read_bytes()))
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                f"{path}: cannot be read ({str(error).splitlines()[0]}); delete it and run again"
+            ) from error
+        found = (table.schema.metadata or {}).get(b"nasbench_rows", b"none").decode()
+        if found != str(ROW_SCHEMA):
+            raise RunError(f"{path}: has row schema {found}, this nasbench reads {ROW_SCHEMA}")
+        return table
+
+    def write_artefact(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
+        """Keep a unit's arrays (`ids`, `images`, `labels`). Raises OSError."""
+        import numpy as np
+
+        sink = io.BytesIO()
+        np.savez_compressed(sink, allow_pickle=False, **arrays)
+        write_atomic(self._artefact(name), sink.getvalue())
+
+    def read_artefact(self, name: str) -> dict[str, NDArray[Any]] | None:
+        """A unit's arrays, None where they were not kept. Raises RunError naming a damaged file."""
+        import numpy as np
+
+        path = self._artefact(name)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: np.asarray(arrays[name]) for name in arrays.files}
+        except (OSError, ValueError, EOFError) as error:
+            raise RunError(f"{path}: cannot be read ({error}); delete it and run again") from error
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a derived file, whole or not at all."""
+        path = self.path / name
+        write_atomic(path, text.encode("utf-8"))
+        return path
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """Write a derived file, whole or not at all."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+        return path
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """The manifest, None where there is none. Raises RunError naming a damaged one."""
+        path = self.path / "manifest.json"
+        if not path.is_file():
+            return None
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: cannot be read ({error})") from error
+        if not isinstance(manifest, dict):
+            raise RunError(f"{path}: is not a manifest")
+        return manifest
+
+    def append_timings(self, records: Sequence[dict[str, Any]]) -> None:
+        """Add records to timings.parquet."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not records:
+            return
+        path = self.path / "timings.parquet"
+        table = pa.Table.from_pylist(list(records))
+        if path.is_file():
+            with contextlib.suppress(pa.ArrowException):
+                table = pa.concat_tables(
+                    [pq.read_table(io.BytesIO(path.read_bytes())), table], promote_options="default"
+                )
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        write_atomic(path, sink.getvalue())
+
+    def _rows(self, key: str) -> Path:
+        return self.path / "rows" / f"{key}.parquet"
+
+    def _artefact(self, name: str) -> Path:
+        return self.path / "artefacts" / f"{name}.npz"
+
+    def _check_place(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"--out {self.path}: is a file; name a folder")
+        for parent in self.path.parents:
+            if parent.exists() and not parent.is_dir():
+                raise UsageError(f"--out {self.path}: {parent} is a file, not a folder")
+        if self.path.is_dir():
+            foreign = sorted(set(self._names()) - {*_DERIVED_FILES, *_FOLDERS, _LOCK})
+            if foreign and not (self.path / "manifest.json").is_file():
+                raise UsageError(
+                    f"--out {self.path}: holds {foreign[0]} and is not a run's folder; name another"
+                )
+
+    def _names(self) -> Iterable[str]:
+        return (entry.name for entry in self.path.iterdir() if not entry.name.endswith(TEMP_SUFFIX))
+
+    def _clear(self) -> None:
+        """Forget everything a run wrote, and nothing else."""
+        for name in _DERIVED_FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for name in _FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in _FOLDERS[:2]:
+            (self.path / name).mkdir()

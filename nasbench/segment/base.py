@@ -1,0 +1,53 @@
+"""The contract every segmenter follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from nasbench.models.features import Features
+
+
+@dataclass(frozen=True)
+class Views:
+    """A batch of images as the model sees them.
+
+    Attributes:
+        ids: B sample ids; with the segmenter's seed they are all its randomness may depend on.
+        pixels: (B, 3, H, W) float32 RGB in [0, 1].
+    """
+
+    ids: tuple[str, ...]
+    pixels: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return int(self.pixels.shape[-2]), int(self.pixels.shape[-1])
+
+
+class Segmenter(Protocol):
+    """Cuts each view into regions.
+
+    Attributes:
+        uses_features: whether `features` is read; where it is not, no forward pass is spent.
+    """
+
+    uses_features: ClassVar[bool]
+
+    def __call__(self, views: Views, features: Features | None) -> Tensor:
+        """Labels (B, H, W) int64 on the views' grid, contiguous from 0 in each image.
+
+        The number of labels is the number of regions the consumer sees; it may be below what was asked.
+        Raises SegmentationError for an image that cannot be segmented.
+        """
+        ...
+
+
+def contiguous(labels: Tensor) -> Tensor:
+    """Renumber each image's labels to 0..K-1, keeping their order; (B, H, W) integer -> int64."""
+    out = [torch.unique(image, return_inverse=True)[1] for image in labels]
+    return torch.stack(out).to(torch.int64)

@@ -1,0 +1,64 @@
+"""Superpixels from the image alone, by scikit-image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasbench.errors import SegmentationError, UsageError
+from nasbench.models.features import Features
+from nasbench.segment.base import Views, contiguous
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slic:
+    """SLIC (Achanta et al. 2012), `skimage.segmentation.slic`, on the view.
+
+    Attributes:
+        n: regions asked for; SLIC returns fewer as often as not, and the count is recorded.
+        compactness: weight of the position against colour.
+        sigma: width in pixels of the Gaussian that smooths the view first.
+        kwargs: anything else `skimage.segmentation.slic` takes.
+    """
+
+    n: int = 10
+    compactness: float = 10.0
+    sigma: float = 0.0
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    uses_features: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise UsageError(f"segmenter.n={self.n} must be at least 1")
+        if self.compactness <= 0:
+            raise UsageError(f"segmenter.compactness={self.compactness} must be above 0")
+
+    def __call__(self, views: Views, features: Features | None) -> Tensor:
+        """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
+        from skimage.segmentation import slic
+
+        del features
+        images = views.pixels.permute(0, 2, 3, 1).float().cpu().numpy()
+        maps = []
+        for image in images:
+            try:
+                labels = slic(
+                    image,
+                    n_segments=self.n,
+                    compactness=self.compactness,
+                    sigma=self.sigma,
+                    start_label=0,
+                    channel_axis=-1,
+                    **self.kwargs,
+                )
+            except TypeError as error:
+                raise UsageError(f"segmenter.kwargs: {error}") from error
+            except ValueError as error:
+                raise SegmentationError(f"slic: {error}") from error
+            maps.append(torch.from_numpy(np.asarray(labels, dtype=np.int64)))
+        return contiguous(torch.stack(maps))

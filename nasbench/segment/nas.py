@@ -1,0 +1,154 @@
+"""Neuro-Activated Superpixels: regions from a frozen network's activations at several depths.
+
+A documented reconstruction of the idea of arXiv 2406.04933 (the paper's details are not public to us);
+every choice is an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nasbench.errors import SegmentationError, UsageError
+from nasbench.models.features import Features
+from nasbench.rng import derive_seed
+from nasbench.segment.base import Views, contiguous
+from nasbench.segment.components import connected_regions
+from nasbench.segment.kmeans import KMeansResult, Mode, factored_kmeans
+from nasbench.segment.virtual import VirtualFeatures
+
+Scaling = Literal["variance", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nas:
+    """k-means on the upsampled, concatenated stages of each image.
+
+    Attributes:
+        k: clusters per image; fewer regions appear where the activations have fewer distinct values.
+        stages: indices into the model's stages, negative from the deepest.
+        scaling: "variance" divides each stage by the square root of its summed channel variances on the
+            target grid, so that stages weigh the same; "none" takes activations as they are.
+        stage_weights: a weight per chosen stage, applied after scaling to squared distances; None is 1.
+        max_iter: Lloyd steps at most.
+        restarts: runs from different starts, of which the one of lowest inertia is kept.
+        mode: "exact" or the approximate "coarse", see `factored_kmeans`.
+        connected: whether each cluster is split into its 4-connected components.
+        min_size: with `connected`, components below this share of the image join the neighbour they
+            share the longest border with.
+        seed: with the sample's id, decides every random draw.
+    """
+
+    k: int = 10
+    stages: Sequence[int] = (-3, -2, -1)
+    scaling: Scaling = "variance"
+    stage_weights: Sequence[float] | None = None
+    max_iter: int = 20
+    restarts: int = 1
+    mode: Mode = "exact"
+    connected: bool = False
+    min_size: float = 0.0
+    seed: int = 0
+
+    uses_features: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for key, value, least in (
+            ("k", self.k, 1),
+            ("max_iter", self.max_iter, 0),
+            ("restarts", self.restarts, 1),
+        ):
+            if value < least:
+                raise UsageError(f"segmenter.{key}={value} must be at least {least}")
+        if not self.stages:
+            raise UsageError("segmenter.stages is empty; name at least one stage, e.g. [-1]")
+        if self.scaling not in ("variance", "none"):
+            raise UsageError(f"segmenter.scaling={self.scaling}: choose variance or none")
+        if self.mode not in ("exact", "coarse"):
+            raise UsageError(f"segmenter.mode={self.mode}: choose exact or coarse")
+        if self.stage_weights is not None:
+            if len(self.stage_weights) != len(self.stages):
+                n, m = len(self.stage_weights), len(self.stages)
+                raise UsageError(f"segmenter.stage_weights has {n} values for {m} stages")
+            if min(self.stage_weights) < 0:
+                raise UsageError("segmenter.stage_weights must not be negative")
+        if not 0 <= self.min_size < 1:
+            raise UsageError(f"segmenter.min_size={self.min_size} must be in [0, 1): a share of the image")
+
+    def __call__(self, views: Views, features: Features | None) -> Tensor:
+        """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
+        if features is None:
+            raise SegmentationError("nas needs the model's activations")
+        chosen = self._chosen(features)
+        try:
+            scaled = scale_stages(chosen, views.size, scaling=self.scaling, weights=self.stage_weights)
+            labels = self._best(scaled, views).labels
+        except ValueError as error:
+            raise SegmentationError(str(error)) from error
+        if self.connected:
+            return connected_regions(labels, min_size=self.min_size)
+        return contiguous(labels)
+
+    def _chosen(self, features: Features) -> list[Tensor]:
+        n = len(features.stages)
+        for index in self.stages:
+            if not -n <= index < n:
+                raise UsageError(f"segmenter.stages holds {index}; the model has {n} stages: {-n} to {n - 1}")
+        return [features.stages[index] for index in self.stages]
+
+    def _best(self, stages: list[Tensor], views: Views) -> KMeansResult:
+        best: KMeansResult | None = None
+        for restart in range(self.restarts):
+            seeds = [derive_seed(self.seed, name, f"nas/{restart}") for name in views.ids]
+            run = factored_kmeans(
+                stages, views.size, self.k, max_iter=self.max_iter, seed=seeds, mode=self.mode
+            )
+            best = run if best is None else _lower(best, run)
+        assert best is not None
+        return best
+
+
+def scale_stages(
+    stages: Sequence[Tensor],
+    size: tuple[int, int],
+    *,
+    scaling: Scaling = "variance",
+    weights: Sequence[float] | None = None,
+) -> list[Tensor]:
+    """Bring stages (B, C_l, h_l, w_l) to one scale, image by image.
+
+    "variance" subtracts each channel's mean on the H × W target grid and divides the stage by the square
+    root of its summed channel variances there: every stage then adds a mean squared norm of 1. A stage
+    that is constant over an image tells nothing about it and becomes 0. `weights` multiply the stages'
+    squared distances. Raises ValueError for NaN or infinite activations, naming the stage.
+    """
+    whole = VirtualFeatures.of(stages, size)
+    scaled = []
+    for l, stage in enumerate(whole.stages):
+        weight = 1.0 if weights is None else float(weights[l])
+        out = stage
+        if scaling == "variance":
+            centred, mean = VirtualFeatures((stage,), size).centred()
+            variance = centred.square_norms().flatten(1).mean(dim=1)
+            # Rounding leaves a constant stage with a variance of about (eps · |mean|)², not with 0.
+            floor = (32 * torch.finfo(stage.dtype).eps) ** 2 * mean.square().sum(dim=1)
+            flat = variance <= floor
+            factor = torch.where(flat, torch.zeros_like(variance), variance.clamp(min=1e-30).rsqrt())
+            out = centred.stages[0] * factor[:, None, None, None]
+        scaled.append(out * weight**0.5)
+    return scaled
+
+
+def _lower(a: KMeansResult, b: KMeansResult) -> KMeansResult:
+    """Image by image, the run of lower inertia; the earlier one on a tie."""
+    take = b.inertia < a.inertia
+    return KMeansResult(
+        labels=torch.where(take[:, None, None], b.labels, a.labels),
+        centroids=torch.where(take[:, None, None], b.centroids, a.centroids),
+        inertia=torch.where(take, b.inertia, a.inertia),
+        n_iter=torch.where(take, b.n_iter, a.n_iter),
+    )
