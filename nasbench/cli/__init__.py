@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nasbench.cli.main import main
+from nasbench.cli.app import main
 
 __all__ = ["main"]

@@ -135,11 +135,9 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
             folder.append_timings(timing_records(reports, started=started, device=device))
             record(status)
     written = write_report(plan, folder, progress.say)
-    done = f"{len(missing)} of {len(plan.units)} units computed, the others were there already"
     typer.echo(written.text)
-    typer.echo(
-        done if missing else f"nothing to compute: all {len(plan.units)} units were there already", err=True
-    )
+    others = ", the others were there already" if len(missing) < len(plan.units) else ""
+    typer.echo(f"{len(missing)} of {len(plan.units)} units computed{others}", err=True)
     for label, path in written.files:
         typer.echo(f"{label + ':':<9}{path}")
     if written.all_failed:

@@ -93,7 +93,9 @@ def _experiment_cells(command: str, base: list[Override]) -> list[list[str]]:
     if not base:
         return []
     cfg, _ = _compose(command, tuple(f"{o.key}={o.values[0]}" for o in base))
-    cells = cfg.get("cells") or []
+    cells = cfg.get("cells")
+    if cells is None:
+        return []
     name = base[0].values[0]
     if not isinstance(cells, ListConfig) or not all(isinstance(cell, ListConfig) for cell in cells):
         raise UsageError(f"experiment={name}: cells must be a list of lists of overrides")

@@ -40,6 +40,18 @@ class TimmModel(Target):
 
 
 @dataclass
+class Rendered(Target):
+    """`nasbench.data.rendered.RenderedDataset`."""
+
+    n: int = 64
+    split: str = "test"
+    seed: int = 0
+    difficulty: int = 2
+    background_bias: float = 0.0
+    size: int = 224
+
+
+@dataclass
 class Folder(Target):
     """`nasbench.data.folder.FolderDataset`."""
 
@@ -158,6 +170,7 @@ class Primary:
 
 SCHEMAS: dict[str, type[Target]] = {
     "nasbench.models.load_classifier": TimmModel,
+    "nasbench.data.rendered.RenderedDataset": Rendered,
     "nasbench.data.folder.FolderDataset": Folder,
     "nasbench.data.imagenet.ImageNetDataset": ImageNet,
     "nasbench.segment.nas.Nas": Nas,

@@ -215,8 +215,10 @@ def make_plan(
         classifier = prepared_classifier(parts, config, settings.device)
         described = classifier.describe()
         models.setdefault(canonical_json(described), described)
-        for group in ("segmenter", "metric"):
-            parts.get(group, config[group])
+        parts.get("metric", config["metric"])
+        segmenter = parts.get("segmenter", config["segmenter"])
+        if hasattr(segmenter, "check_stages"):
+            segmenter.check_stages(len(classifier.stage_names))
         name = canonical_json(config["dataset"])
         if name not in listed:
             progress(f"reading {choices['dataset']}")

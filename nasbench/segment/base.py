@@ -32,6 +32,9 @@ class Views:
 class Segmenter(Protocol):
     """Cuts each view into regions.
 
+    A segmenter that picks stages may have a method `check_stages(n)`, which is called with the model's
+    number of stages before a run begins and raises UsageError.
+
     Attributes:
         uses_features: whether `features` is read; where it is not, no forward pass is spent.
     """

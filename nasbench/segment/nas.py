@@ -79,11 +79,18 @@ class Nas:
         if not 0 <= self.min_size < 1:
             raise UsageError(f"segmenter.min_size={self.min_size} must be in [0, 1): a share of the image")
 
+    def check_stages(self, n: int) -> None:
+        """Whether a model of n stages has those asked for. Raises UsageError."""
+        for index in self.stages:
+            if not -n <= index < n:
+                raise UsageError(f"segmenter.stages holds {index}; the model has {n} stages: {-n} to {n - 1}")
+
     def __call__(self, views: Views, features: Features | None) -> Tensor:
         """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
         if features is None:
             raise SegmentationError("nas needs the model's activations")
-        chosen = self._chosen(features)
+        self.check_stages(len(features.stages))
+        chosen = [features.stages[index] for index in self.stages]
         try:
             scaled = scale_stages(chosen, views.size, scaling=self.scaling, weights=self.stage_weights)
             labels = self._best(scaled, views).labels
@@ -92,13 +99,6 @@ class Nas:
         if self.connected:
             return connected_regions(labels, min_size=self.min_size)
         return contiguous(labels)
-
-    def _chosen(self, features: Features) -> list[Tensor]:
-        n = len(features.stages)
-        for index in self.stages:
-            if not -n <= index < n:
-                raise UsageError(f"segmenter.stages holds {index}; the model has {n} stages: {-n} to {n - 1}")
-        return [features.stages[index] for index in self.stages]
 
     def _best(self, stages: list[Tensor], views: Views) -> KMeansResult:
         best: KMeansResult | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,7 +53,9 @@ def test_scaled_stages_add_a_mean_squared_norm_of_one():
     stages = [torch.randn(2, 3, 4, 4, generator=gen) * 9 + 4, torch.randn(2, 5, 7, 7, generator=gen)]
     for stage in scale_stages(stages, (20, 20)):
         upsampled = F.interpolate(stage, (20, 20), mode="bilinear", align_corners=False)
-        torch.testing.assert_close(upsampled.mean(dim=(2, 3)), torch.zeros(stage.shape[:2]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            upsampled.mean(dim=(2, 3)), torch.zeros(stage.shape[:2]), atol=1e-5, rtol=0
+        )
         torch.testing.assert_close(upsampled.square().sum(dim=1).mean(dim=(1, 2)), torch.ones(2))
 
 
@@ -89,13 +93,12 @@ def test_the_label_map_depends_on_the_id_and_the_seed_only():
 def test_restarts_keep_the_lowest_inertia():
     gen = torch.Generator().manual_seed(4)
     stage = torch.randn(2, 6, 9, 9, generator=gen)
-    features = Features(torch.zeros(2, 2), (stage,), stage)
     nas = Nas(k=6, stages=[0], restarts=4)
     scaled = scale_stages([stage], (16, 16))
     best = nas._best(scaled, views(2)).inertia
     singles = [Nas(k=6, stages=[0], restarts=n + 1)._best(scaled, views(2)).inertia for n in range(4)]
     assert torch.equal(best, torch.stack(singles).min(dim=0).values)
-    assert all((b <= a).all() for a, b in zip(singles, singles[1:], strict=False))
+    assert all((b <= a).all() for a, b in pairwise(singles))
 
 
 def test_labels_are_contiguous_and_connected_on_request():

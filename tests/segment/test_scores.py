@@ -61,7 +61,9 @@ def test_explained_variation_ends():
     image = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
     assert explained_variation(image, np.arange(30).reshape(5, 6)) == pytest.approx(1.0)
     assert explained_variation(image, np.zeros((5, 6), dtype=np.int64)) == pytest.approx(0.0, abs=1e-12)
-    assert explained_variation(np.full((5, 6, 3), 7, dtype=np.uint8), np.zeros((5, 6), dtype=np.int64)) is None
+    assert (
+        explained_variation(np.full((5, 6, 3), 7, dtype=np.uint8), np.zeros((5, 6), dtype=np.int64)) is None
+    )
 
 
 def scene(truth="mask", **changes):

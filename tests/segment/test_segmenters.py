@@ -30,7 +30,9 @@ def batch(n=3, value=None):
     gen = torch.Generator().manual_seed(7)
     pixels = torch.rand(n, 3, *SIZE, generator=gen) if value is None else torch.full((n, 3, *SIZE), value)
     stages = tuple(torch.randn(n, c, s, s, generator=gen) for c, s in ((4, 12), (5, 6), (6, 3)))
-    return Views(tuple(f"image-{i}" for i in range(n)), pixels), Features(torch.zeros(n, 2), stages, stages[-1])
+    return Views(tuple(f"image-{i}" for i in range(n)), pixels), Features(
+        torch.zeros(n, 2), stages, stages[-1]
+    )
 
 
 def pick(views, features, rows):

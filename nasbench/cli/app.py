@@ -81,7 +81,7 @@ def _explained(error: Exception, args: list[str]) -> tuple[str, int]:
         return str(error), error.exit_code
     if _is_usage(error):
         said: Any = error
-        return f"{said.format_message()} Try: nasbench {_command(args)}--help", 2
+        return f"{said.format_message().rstrip('.')}. Try: nasbench {_command(args)}--help", 2
     if isinstance(error, OSError):
         return _os_error(error), 1
     return f"internal error, {type(error).__name__}: {error} (--debug shows where)", 1
