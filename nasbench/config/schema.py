@@ -89,7 +89,8 @@ class Slic(Target):
     """`nasbench.segment.classical.Slic`."""
 
     n: int = 10
-    compactness: float = 10.0
+    compactness: float = 20.0
+    min_size_factor: float = 0.2
     sigma: float = 0.0
     kwargs: dict[str, Any] = field(default_factory=dict)
 

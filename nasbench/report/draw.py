@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +13,22 @@ from PIL import Image, ImageDraw, ImageFont
 _ZOOM = 2
 _GAP = 8
 _HEAD = 44
+_TILES_ACROSS = 8
 _LINE = (255, 230, 0)
-_SHADOW = (20, 20, 20)
+_SHADOW = (10, 10, 10)
+_GREY = (225, 225, 225)
+_BICUBIC = Image.Resampling.BICUBIC
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer], *, zoom: int = _ZOOM) -> Image.Image:
+def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer[Any]], *, zoom: int = _ZOOM) -> Image.Image:
     """Region boundaries over an image (H, W, 3) with labels (H, W), `zoom` times as large.
 
     A bright line with a dark edge on both sides can be seen on any background, in print too.
     """
     from skimage.segmentation import find_boundaries
 
-    big = Image.fromarray(image).resize(
-        (image.shape[1] * zoom, image.shape[0] * zoom), Image.Resampling.BICUBIC
-    )
-    out = np.array(big)
+    out = np.array(_enlarged(image, zoom))
     enlarged = np.asarray(labels, dtype=np.int64).repeat(zoom, axis=0).repeat(zoom, axis=1)
     inner = find_boundaries(enlarged, mode="inner")
     outer = find_boundaries(enlarged, mode="thick")
@@ -35,55 +37,65 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer], *, zoom: int 
     edge[:-1] |= outer[1:]
     edge[:, 1:] |= outer[:, :-1]
     edge[:, :-1] |= outer[:, 1:]
-    out[edge] = (out[edge] * 0.35).astype(np.uint8) + np.array(_SHADOW, dtype=np.uint8) // 2
+    out[edge] = (out[edge] * 0.35).astype(np.uint8) + np.array(_SHADOW, dtype=np.uint8)
     out[inner] = _LINE
     return Image.fromarray(out)
 
 
-def contact_sheet(
-    columns: Sequence[tuple[str, Mapping[str, tuple[NDArray[np.uint8], NDArray[np.integer]]]]],
-    samples: Sequence[str],
-    *,
-    title: str,
-) -> bytes:
-    """A PNG of images × cells.
+Kept = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
+
+
+def contact_sheet(columns: Sequence[tuple[str, Kept]], samples: Sequence[str], *, title: str) -> bytes:
+    """A PNG of images × cells; with few cells, images stand in several blocks side by side.
 
     Args:
         columns: per cell its name and, by sample id, image (H, W, 3) and labels (H, W).
-        samples: the rows, in order; an image that a cell could not segment is left grey.
+        samples: the images, in order; one that a cell could not segment is left grey there.
         title: the headline.
     """
     sizes = [image.shape for _, kept in columns for image, _ in kept.values()]
     side = _ZOOM * max((max(size[:2]) for size in sizes), default=224)
-    cell = side + _GAP
-    width, height = cell * (len(columns) + 1) + _GAP, cell * len(samples) + 2 * _HEAD + 2 * _GAP
-    sheet = Image.new("RGB", (width, height), "white")
+    step = side + _GAP
+    blocks = min(max(1, _TILES_ACROSS // (len(columns) + 1)), len(samples))
+    rows = -(-len(samples) // blocks)
+    names = ["image", *(name for name, _ in columns)]
+    width = blocks * (len(names) * step + _GAP) + _GAP
+    sheet = Image.new("RGB", (width, 2 * _HEAD + rows * step + _GAP), "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, _GAP), title, fill="black", font=_fitting(pen, title, width - 2 * _GAP, 26))
-    for column, name in enumerate(["image", *(name for name, _ in columns)]):
-        place = (_GAP + column * cell, _HEAD + _GAP)
-        pen.text(place, name, fill="black", font=_fitting(pen, name, side, 24))
-    for row, sample in enumerate(samples):
-        top = 2 * _HEAD + _GAP + row * cell
-        plain = next((kept[sample][0] for _, kept in columns if sample in kept), None)
-        if plain is not None:
-            whole = Image.fromarray(plain)
-            sheet.paste(
-                whole.resize((whole.width * _ZOOM, whole.height * _ZOOM), Image.Resampling.BICUBIC),
-                (_GAP, top),
-            )
-        for column, (_, kept) in enumerate(columns, start=1):
-            place = (_GAP + column * cell, top)
-            if sample in kept:
-                sheet.paste(overlay(*kept[sample]), place)
-                count = f"{int(kept[sample][1].max()) + 1} regions"
-                box = pen.textbbox((place[0] + 6, place[1] + 4), count, font=_font(18))
-                pen.rectangle((box[0] - 4, box[1] - 3, box[2] + 4, box[3] + 3), fill="white")
-                pen.text((place[0] + 6, place[1] + 4), count, fill="black", font=_font(18))
-            else:
-                pen.rectangle((*place, place[0] + side, place[1] + side), fill=(225, 225, 225))
-                pen.text((place[0] + 12, place[1] + 12), "failed", fill="black", font=_font(20))
+    _write(pen, (_GAP, _GAP), title, width - 2 * _GAP, 30)
+    for block in range(blocks):
+        left = _GAP + block * (len(names) * step + _GAP)
+        for column, name in enumerate(names):
+            _write(pen, (left + column * step, _HEAD + _GAP), name, side, 26)
+        for row, sample in enumerate(samples[block * rows : (block + 1) * rows]):
+            _paste_sample(sheet, pen, columns, sample, (left, 2 * _HEAD + row * step), side)
     return png_bytes(sheet)
+
+
+def _paste_sample(
+    sheet: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    columns: Sequence[tuple[str, Kept]],
+    sample: str,
+    place: tuple[int, int],
+    side: int,
+) -> None:
+    """One image, plain with its id and then once per cell."""
+    left, top = place
+    plain = next((kept[sample][0] for _, kept in columns if sample in kept), None)
+    if plain is None:
+        pen.rectangle((left, top, left + side, top + side), fill=_GREY)
+    else:
+        sheet.paste(_enlarged(plain, _ZOOM), place)
+    _tag(pen, (left, top + side - 28), sample, side)
+    for column, (_, kept) in enumerate(columns, start=1):
+        corner = (left + column * (side + _GAP), top)
+        if sample in kept:
+            sheet.paste(overlay(*kept[sample]), corner)
+            _tag(pen, corner, f"{int(kept[sample][1].max()) + 1} regions", side)
+        else:
+            pen.rectangle((*corner, corner[0] + side, corner[1] + side), fill=_GREY)
+            _tag(pen, corner, "failed", side)
 
 
 def png_bytes(image: Image.Image) -> bytes:
@@ -93,13 +105,24 @@ def png_bytes(image: Image.Image) -> bytes:
     return sink.getvalue()
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _enlarged(image: NDArray[np.uint8], zoom: int) -> Image.Image:
+    return Image.fromarray(image).resize((image.shape[1] * zoom, image.shape[0] * zoom), _BICUBIC)
 
 
-def _fitting(
-    pen: ImageDraw.ImageDraw, text: str, width: int, size: int
-) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, width: int) -> None:
+    """A few words on white, readable on any picture."""
+    place = (corner[0] + 6, corner[1] + 4)
+    font = _fitting(pen, text, width - 12, 18)
+    x0, y0, x1, y1 = pen.textbbox(place, text, font=font)
+    pen.rectangle((x0 - 4, y0 - 3, x1 + 4, y1 + 3), fill="white")
+    pen.text(place, text, fill="black", font=font)
+
+
+def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, width: int, size: int) -> None:
+    pen.text(place, text, fill="black", font=_fitting(pen, text, width, size))
+
+
+def _fitting(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> _Font:
     """The default font, small enough that the text fits a width in pixels."""
-    length = pen.textlength(text, font=_font(size))
-    return _font(size if length <= width else max(8.0, size * width / length))
+    length = pen.textlength(text, font=ImageFont.load_default(size))
+    return ImageFont.load_default(size if length <= width else max(8.0, size * width / length))

@@ -58,7 +58,8 @@ def check_same_run(folder: RunFolder, plan: Plan) -> None:
         return
     theirs = {cell["digest"]: cell for cell in manifest.get("cells", [])}
     if set(theirs) != {cell.digest for cell in plan.cells}:
-        what = ", ".join(sorted({"/".join(cell["choices"][g] for g in sorted(cell["choices"])) for cell in theirs.values()})[:3])
+        choices = (cell["choices"] for cell in theirs.values())
+        what = ", ".join(sorted({"/".join(c[group] for group in sorted(c)) for c in choices})[:3])
         raise UsageError(
             f"--out {folder.path}: holds another run ({manifest.get('command')}: {what}); "
             "name another folder, or --fresh to replace it"

@@ -21,12 +21,14 @@ class Slic:
     Attributes:
         n: regions asked for; SLIC returns fewer as often as not, and the count is recorded.
         compactness: weight of the position against colour.
+        min_size_factor: pieces below this share of the mean size asked for join a neighbour.
         sigma: width in pixels of the Gaussian that smooths the view first.
         kwargs: anything else `skimage.segmentation.slic` takes.
     """
 
     n: int = 10
-    compactness: float = 10.0
+    compactness: float = 20.0
+    min_size_factor: float = 0.2
     sigma: float = 0.0
     kwargs: dict[str, Any] = field(default_factory=dict)
 
@@ -51,6 +53,7 @@ class Slic:
                     image,
                     n_segments=self.n,
                     compactness=self.compactness,
+                    min_size_factor=self.min_size_factor,
                     sigma=self.sigma,
                     start_label=0,
                     channel_axis=-1,

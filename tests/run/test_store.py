@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import numpy as np
 import pytest
 
 from nasbench.errors import RunError, UsageError
-from nasbench.run import atomic
 from nasbench.run.atomic import write_atomic
 from nasbench.run.rows import Row, encode_rows
 from nasbench.run.store import RunFolder
@@ -58,7 +58,7 @@ def full_disk(*_args):
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, step):
     if step == "fsync":
-        monkeypatch.setattr(atomic.os, "fsync", full_disk)
+        monkeypatch.setattr(os, "fsync", full_disk)
     else:
         monkeypatch.setattr("pathlib.Path.replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
@@ -68,7 +68,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, step):
 
 def test_an_interrupted_overwrite_keeps_the_old_file(tmp_path, monkeypatch):
     write_atomic(tmp_path / "f", b"old")
-    monkeypatch.setattr(atomic.os, "fsync", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_atomic(tmp_path / "f", b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
