@@ -29,7 +29,8 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer[Any]], *, zoom:
     from skimage.segmentation import find_boundaries
 
     out = np.array(_enlarged(image, zoom))
-    enlarged = np.asarray(labels, dtype=np.int64).repeat(zoom, axis=0).repeat(zoom, axis=1)
+    # From 1: scikit-image takes 0 for background and would draw its boundaries on one side only.
+    enlarged = np.asarray(labels, dtype=np.int64).repeat(zoom, axis=0).repeat(zoom, axis=1) + 1
     inner = find_boundaries(enlarged, mode="inner")
     outer = find_boundaries(enlarged, mode="thick")
     edge = outer.copy()

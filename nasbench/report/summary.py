@@ -71,37 +71,23 @@ def summarise(
     folder: RunFolder, cells: Sequence[SummarisedCell], units: Sequence[tuple[int, str]]
 ) -> list[SummaryRow]:
     """Summarise finished units, given as (cell's place, key). Units without rows are passed over."""
-    tables: dict[int, list[Any]] = {}
-    columns = ["metric", "value", "status", "reason"]
+    found: dict[tuple[int, str], tuple[list[float], Counter[str]]] = {}
     for index, key in units:
-        if folder.has_rows(key):
-            tables.setdefault(index, []).append(folder.read_rows(key).select(columns).to_pandas())
-    out = []
-    for index, frames in tables.items():
-        import pandas as pd
-
-        rows = pd.concat(
-            [frame.astype(dict.fromkeys(("metric", "status", "reason"), str)) for frame in frames]
-        )
-        for metric, group in rows.groupby("metric", sort=True):
-            ok = group["status"] == "ok"
-            values = group.loc[ok, "value"].to_numpy(dtype=np.float64)
-            low, high = bootstrap_mean(values, generator(0, cells[index].digest, str(metric)))
-            out.append(
-                SummaryRow(
-                    cell=index,
-                    choices=dict(cells[index].choices),
-                    swept={key: _text(value) for key, value in cells[index].swept.items()},
-                    metric=str(metric),
-                    value=float(np.mean(values)) if len(values) else None,
-                    low=low,
-                    high=high,
-                    n=len(values),
-                    n_failed=int((~ok).sum()),
-                    reasons=dict(Counter(group.loc[~ok, "reason"])),
-                )
-            )
-    return out
+        if not folder.has_rows(key):
+            continue
+        table = folder.read_rows(key).select(["metric", "value", "status", "reason"])
+        for metric, value, status, reason in zip(
+            *(column.to_pylist() for column in table.columns), strict=True
+        ):
+            values, reasons = found.setdefault((index, metric), ([], Counter()))
+            if status == "ok":
+                values.append(value)
+            else:
+                reasons[reason] += 1
+    return [
+        _summary_row(index, cells[index], metric, np.array(values, dtype=np.float64), reasons)
+        for (index, metric), (values, reasons) in sorted(found.items())
+    ]
 
 
 def summary_csv(rows: Sequence[SummaryRow]) -> str:
@@ -109,7 +95,8 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
     import csv
     import io
 
-    groups = [g for g in ("model", "dataset", "segmenter", "metric") if g != "metric"]
+    # The metric group is not a column of its own: `metric` names what was measured.
+    groups = ["model", "dataset", "segmenter"]
     extra = sorted({g for row in rows for g in row.choices} - {*groups, "metric"})
     swept = sorted({key for row in rows for key in row.swept})
     sink = io.StringIO()
@@ -128,6 +115,24 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
     ]
     writer.writerows(sorted(lines))
     return sink.getvalue()
+
+
+def _summary_row(
+    index: int, cell: SummarisedCell, metric: str, values: NDArray[np.float64], reasons: Counter[str]
+) -> SummaryRow:
+    low, high = bootstrap_mean(values, generator(0, cell.digest, metric))
+    return SummaryRow(
+        cell=index,
+        choices=dict(cell.choices),
+        swept={key: _text(value) for key, value in cell.swept.items()},
+        metric=metric,
+        value=float(np.mean(values)) if len(values) else None,
+        low=low,
+        high=high,
+        n=len(values),
+        n_failed=reasons.total(),
+        reasons=dict(reasons),
+    )
 
 
 def bootstrap_mean(

@@ -81,7 +81,7 @@ class RunFolder:
         path = self._rows(key)
         try:
             # Read through Python: a memory-mapped file that another process replaces would not be seen whole.
-            table = pq.read_table(io.BytesIO(path.read_bytes()))
+            table = pq.ParquetFile(io.BytesIO(path.read_bytes())).read()
         except (OSError, pa.ArrowException) as error:
             raise RunError(
                 f"{path}: cannot be read ({str(error).splitlines()[0]}); delete it and run again"
@@ -150,7 +150,7 @@ class RunFolder:
         if path.is_file():
             with contextlib.suppress(pa.ArrowException):
                 table = pa.concat_tables(
-                    [pq.read_table(io.BytesIO(path.read_bytes())), table], promote_options="default"
+                    [pq.ParquetFile(io.BytesIO(path.read_bytes())).read(), table], promote_options="default"
                 )
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")

@@ -1,0 +1,95 @@
+"""Summaries: means, intervals, counts, text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nasbench.report.labels import cell_labels
+from nasbench.report.summary import bootstrap_mean, summarise, summary_csv
+from nasbench.run.store import RunFolder
+from tests.run.test_store import row
+
+
+@dataclass(frozen=True)
+class Cell:
+    choices: dict = field(
+        default_factory=lambda: {"model": "m", "dataset": "d", "segmenter": "s", "metric": "x"}
+    )
+    swept: dict = field(default_factory=dict)
+    digest: str = "0"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with RunFolder(tmp_path / "run").opened(fresh=False) as opened:
+        yield opened
+
+
+def test_means_counts_and_reasons(folder):
+    folder.write_rows("a", [row("1", 0.5), row("2", 1.0), row("3", None, status="error", reason="broken")])
+    folder.write_rows("b", [row("4", 0.0), row("5", None, status="skipped", reason="no mask")])
+    (one,) = summarise(folder, [Cell()], [(0, "a"), (0, "b"), (0, "not there yet")])
+    assert (one.value, one.n, one.n_failed) == (0.5, 3, 2)
+    assert one.reasons == {"broken": 1, "no mask": 1}
+    assert summary_csv([one]).splitlines()[1].startswith("m,d,s,x,0.5,")
+
+
+def test_without_a_value_cells_are_empty_not_zero(folder):
+    folder.write_rows("a", [row("1", None, status="skipped", reason="no mask")])
+    text = summary_csv(summarise(folder, [Cell()], [(0, "a")]))
+    assert text.splitlines()[1] == "m,d,s,x,,,,0,1"
+
+
+def test_swept_columns_are_empty_where_a_cell_has_no_such_key(folder):
+    folder.write_rows("a", [row("1", 0.5), row("2", 0.5)])
+    cells = [Cell(swept={"segmenter.k": 5, "segmenter.stages": [-2, -1]}), Cell(swept={"seed": None})]
+    lines = summary_csv(summarise(folder, cells, [(0, "a"), (1, "a")])).splitlines()
+    assert (
+        lines[0]
+        == "model,dataset,segmenter,seed,segmenter.k,segmenter.stages,metric,value,low,high,n,n_failed"
+    )
+    assert lines[1:] == ["m,d,s,,5,[-2 -1],x,0.5,0.5,0.5,2,0", "m,d,s,null,,,x,0.5,0.5,0.5,2,0"]
+
+
+def test_the_interval_is_that_of_an_independent_implementation():
+    values = np.random.default_rng(0).gamma(2.0, size=80)
+    low, high = bootstrap_mean(values, np.random.default_rng(1))
+    other = stats.bootstrap(
+        (values,), np.mean, n_resamples=9999, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert low == pytest.approx(other.low, rel=0.01)
+    assert high == pytest.approx(other.high, rel=0.01)
+
+
+def test_the_interval_keeps_its_coverage():
+    rng = np.random.default_rng(3)
+    hits = 0
+    for i in range(200):
+        low, high = bootstrap_mean(rng.normal(size=60), np.random.default_rng(i))
+        assert low is not None
+        assert high is not None
+        hits += low <= 0 <= high
+    assert 0.90 <= hits / 200 <= 0.99
+
+
+def test_the_interval_does_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
+    values = np.random.default_rng(4).random(50)
+    whole = bootstrap_mean(values, np.random.default_rng(5))
+    monkeypatch.setattr("nasbench.report.summary._DRAWS_AT_ONCE", 1000)
+    assert bootstrap_mean(values, np.random.default_rng(5)) == whole
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_one_value_has_no_interval(values):
+    assert bootstrap_mean(np.array(values), np.random.default_rng(0)) == (None, None)
+
+
+def test_labels_name_what_tells_cells_apart():
+    choices = [{"model": m, "segmenter": s} for m in ("a", "b") for s in ("nas", "nas")]
+    swept = [{"segmenter.k": 5}, {"segmenter.k": 9}] * 2
+    assert cell_labels(choices, swept) == ["a nas k=5", "a nas k=9", "b nas k=5", "b nas k=9"]
+    assert cell_labels([{"segmenter": "nas"}] * 2, [{}, {}]) == ["nas #1", "nas #2"]
