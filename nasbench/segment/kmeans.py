@@ -74,22 +74,45 @@ def factored_kmeans(
         raise ValueError(f"max_iter is {max_iter}; it must be at least 0")
     if mode not in ("exact", "coarse"):
         raise ValueError(f"mode is {mode!r}; choose exact or coarse")
-    full, mean = VirtualFeatures.of(stages, size).centred()
+    features = VirtualFeatures.of(stages, size)
+    seeds = _seeds(seed, features.batch)
+    if init is not None:
+        _check_init(init, (features.batch, k, sum(features.channels)))
+    if features.stages[0].device.type != "cpu":
+        return _cluster(features, init, k, max_iter=max_iter, seeds=seeds, mode=mode)
+    # One image's maps fit into a processor's cache, a batch's do not: image by image is twice as fast.
+    results = []
+    for i in range(features.batch):
+        start = None if init is None else init[i : i + 1]
+        results.append(
+            _cluster(features.image(i), start, k, max_iter=max_iter, seeds=seeds[i : i + 1], mode=mode)
+        )
+    return KMeansResult(
+        labels=torch.cat([r.labels for r in results]),
+        centroids=torch.cat([r.centroids for r in results]),
+        inertia=torch.cat([r.inertia for r in results]),
+        n_iter=torch.cat([r.n_iter for r in results]),
+    )
+
+
+def _cluster(
+    features: VirtualFeatures, init: Tensor | None, k: int, *, max_iter: int, seeds: Sequence[int], mode: Mode
+) -> KMeansResult:
+    full, mean = features.centred()
     coarse = full.at_size(_finest(full))
-    if init is None:
-        centroids = _plus_plus(coarse, k, _seeds(seed, full.batch))
-    else:
-        expected = (full.batch, k, sum(full.channels))
-        if tuple(init.shape) != expected:
-            raise ValueError(f"init has shape {tuple(init.shape)}; expected {expected}")
-        if not torch.isfinite(init).all():
-            raise ValueError("init holds NaN or infinite values")
-        centroids = init.to(mean) - mean[:, None]
+    centroids = _plus_plus(coarse, k, seeds) if init is None else init.to(mean) - mean[:, None]
     centroids, n_iter = _lloyd(full if mode == "exact" else coarse, centroids, max_iter)
     labels, score = _assign(full, centroids)
     distance = (full.square_norms() + score).clamp(min=0)
     inertia = distance.flatten(1).sum(dim=1, dtype=torch.float64)
     return KMeansResult(labels, centroids + mean[:, None], inertia, n_iter)
+
+
+def _check_init(init: Tensor, expected: tuple[int, int, int]) -> None:
+    if tuple(init.shape) != expected:
+        raise ValueError(f"init has shape {tuple(init.shape)}; expected {expected}")
+    if not torch.isfinite(init).all():
+        raise ValueError("init holds NaN or infinite values")
 
 
 def _finest(features: VirtualFeatures) -> tuple[int, int]:
@@ -109,7 +132,6 @@ def _seeds(seed: int | Sequence[int], batch: int) -> list[int]:
 def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple[Tensor, Tensor]:
     """Up to `max_iter` (assign, update) steps; an image whose labels repeat is frozen."""
     k = centroids.shape[1]
-    norms = features.square_norms()
     n_iter = torch.zeros(features.batch, dtype=torch.int64, device=centroids.device)
     done = torch.zeros(features.batch, dtype=torch.bool, device=centroids.device)
     last: Tensor | None = None
@@ -125,7 +147,8 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
         counts = indicator.flatten(2).sum(dim=2)
         sums = features.pull(indicator)
         if bool((counts == 0).any()):
-            _fill_empty(features, (norms + score).clamp(min=0), labels, sums, counts)
+            distance = (features.square_norms() + score).clamp(min=0)
+            _fill_empty(features, distance, labels, sums, counts)
         updated = torch.where(counts[:, :, None] > 0, sums / counts[:, :, None].clamp(min=1), centroids)
         centroids = torch.where(done[:, None, None], centroids, updated)
     return centroids, n_iter

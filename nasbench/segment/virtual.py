@@ -72,6 +72,10 @@ class VirtualFeatures:
         """The same stages on another target grid."""
         return replace(self, size=size)
 
+    def image(self, i: int) -> VirtualFeatures:
+        """Image i alone, still as a batch of one."""
+        return replace(self, stages=tuple(stage[i : i + 1] for stage in self.stages))
+
     def inner(self, vectors: Tensor) -> Tensor:
         """⟨x(p), v⟩: vectors (B, k, ΣC) -> (B, k, H, W)."""
         rows, columns = [], []
