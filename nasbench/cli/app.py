@@ -49,9 +49,10 @@ def _root(
 def main() -> NoReturn:
     """Run the command line and exit: 0, 1 for a failed run, 2 for misuse, 130 for Ctrl-C."""
     code = run(sys.argv[1:])
-    # A pipe closed early (`| head`) must not end in a traceback at exit.
+    # A pipe closed early (`| head`) or no output at all (`>&-`) must not end in a traceback at exit.
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
@@ -66,7 +67,7 @@ def run(args: list[str]) -> int:
         if debug and not _is_usage(error):
             raise
         message, code = _explained(error, args)
-        typer.echo(f"nasbench: {message}", err=True)
+        typer.echo(f"nasbench: {' '.join(message.split())}", err=True)
     return int(code or 0)
 
 

@@ -14,12 +14,13 @@ import typer
 
 from nasbench.cli.progress import Progress
 from nasbench.config.compose import Composed, compose_run
+from nasbench.config.record import config_yaml
 from nasbench.errors import Interrupted, RunError, UsageError
 
 if TYPE_CHECKING:
     from nasbench.run.plan import Plan
     from nasbench.run.store import RunFolder
-    from nasbench.run.task import TaskReport
+    from nasbench.run.task_report import TaskReport
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def execute_command(request: Request) -> int:
 def _execute(request: Request) -> int:
     composed = _composed(request)
     if request.cfg:
-        typer.echo(_config_text(composed), nl=False)
+        typer.echo(config_yaml(composed), nl=False)
         return 0
     with Progress() as progress:
         from nasbench.run.build import Parts
@@ -76,22 +77,12 @@ def _composed(request: Request) -> Composed:
         tokens += [] if request.limit is None else [f"limit={request.limit}"]
         tokens += [] if request.device is None else [f"device={request.device}"]
         return compose_run(request.command, tokens)
-    from nasbench.run.record import read_config
+    from nasbench.config.record import read_config
 
     if request.overrides:
         raise UsageError(f"--config repeats a run as it was; it takes no overrides ({request.overrides[0]})")
-    cells, settings = read_config(request.config, request.command)
-    if request.limit is not None:
-        settings = {**settings, "limit": request.limit}
-    if request.device is not None:
-        settings = {**settings, "device": request.device}
-    return Composed(request.command, cells, settings)
-
-
-def _config_text(composed: Composed) -> str:
-    from nasbench.run.record import config_yaml
-
-    return config_yaml(composed.command, composed.cells, composed.settings)
+    given = {"limit": request.limit, "device": request.device}
+    return read_config(request.config, request.command, {k: v for k, v in given.items() if v is not None})
 
 
 def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress: Progress) -> int:
@@ -111,7 +102,7 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
         )
         folder.write_text("manifest.json", text)
 
-    folder.write_text("config.yaml", _config_text(composed))
+    folder.write_text("config.yaml", config_yaml(composed))
     record("running")
     missing = plan.missing(folder)
     tasks = plan.tasks(missing)
@@ -124,6 +115,7 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
     status = "failed"
     try:
         execute(tasks, folder, plan.settings, parts, on_done=on_done)
+        written = write_report(plan, folder, progress.say)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -134,12 +126,13 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
         with nullcontext() if status == "complete" else suppress(OSError):
             folder.append_timings(timing_records(reports, started=started, device=device))
             record(status)
-    written = write_report(plan, folder, progress.say)
-    typer.echo(written.text)
     others = ", the others were there already" if len(missing) < len(plan.units) else ""
     typer.echo(f"{len(missing)} of {len(plan.units)} units computed{others}", err=True)
-    for label, path in written.files:
-        typer.echo(f"{label + ':':<9}{path}")
+    # Everything is written by now: a reader that has closed the pipe does not make the run a failure.
+    with suppress(BrokenPipeError):
+        typer.echo(written.text)
+        for label, path in written.files:
+            typer.echo(f"{label + ':':<10}{path}")
     if written.all_failed:
         raise RunError(f"every image failed; the first reason: {written.first_reason}")
     return 0

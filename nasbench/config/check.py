@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nasbench.config.schema import CLOSED, GROUPS, LEAST, SAVE_CHOICES, SCHEMAS, Custom, Primary
+from nasbench.config.schema import CLOSED, GROUPS, LEAST, MOST, SAVE_CHOICES, SCHEMAS, Custom, Primary
 from nasbench.config.suggest import hint
 from nasbench.config.tree import first_line
 from nasbench.errors import UsageError
@@ -21,10 +21,10 @@ def checked(cfg: DictConfig) -> dict[str, Any]:
     OmegaConf.set_struct(cfg, value=False)
     for extra in ("cells", "experiment"):
         cfg.pop(extra, None)
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UsageError(f"{missing[0]} is not set; add {missing[0]}=...")
     try:
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        if missing:
+            raise UsageError(f"{missing[0]} is not set; add {missing[0]}=...")
         plain = _typed(Primary, OmegaConf.to_container(cfg, resolve=True))
         for group in GROUPS:
             node = plain.get(group)
@@ -64,6 +64,9 @@ def _check_values(plain: dict[str, Any]) -> None:
         value = _at(plain, key)
         if value is not None and value < least:
             raise UsageError(f"{key}={value} must be at least {least}")
+    for key, most in MOST.items():
+        if _at(plain, key) > most:
+            raise UsageError(f"{key}={_at(plain, key)} must be at most {most}")
 
 
 def _at(plain: dict[str, Any], key: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from nasbench.config.check import checked
 from nasbench.config.locate import config_dir
@@ -29,13 +30,11 @@ class Composed:
         cells: one plain dictionary per cell: `choices` (group -> choice), `config` (what decides its
             rows) and `swept` (swept key -> value).
         settings: what decides how, not what, is computed.
-        overrides: the overrides as given, for the record.
     """
 
     command: str
     cells: list[dict[str, Any]]
     settings: dict[str, Any]
-    overrides: list[str] = field(default_factory=list)
 
 
 def compose_run(command: str, tokens: Sequence[str]) -> Composed:
@@ -53,15 +52,20 @@ def compose_run(command: str, tokens: Sequence[str]) -> Composed:
     for chosen, values, from_cells in _expand_experiments(command, overrides):
         for cfg, cell_choices, swept in _expand(command, chosen, values, vary=from_cells):
             plain = checked(cfg)
-            settings = {key: plain[key] for key in SETTING_KEYS if key in plain}
-            kept = {group: c for group, c in cell_choices.items() if group in CELL_KEYS}
+            found = {key: plain[key] for key in SETTING_KEYS}
+            if settings not in ({}, found):
+                raise UsageError(
+                    "the experiments swept over differ in settings that do not change the results"
+                )
+            settings = found
+            kept = {group: cell_choices[group] for group in GROUPS if group in CELL_KEYS}
             cell = {
                 "choices": kept,
-                "config": {key: plain[key] for key in CELL_KEYS if key in plain},
+                "config": {key: plain[key] for key in CELL_KEYS},
                 "swept": swept,
             }
             cells.setdefault(canonical_json([kept, cell["config"]]), cell)
-    return Composed(command, list(cells.values()), settings, list(tokens))
+    return Composed(command, list(cells.values()), settings)
 
 
 Expansion = tuple[list[Override], list[Override], bool]
@@ -97,9 +101,13 @@ def _experiment_cells(command: str, base: list[Override]) -> list[list[str]]:
     if cells is None:
         return []
     name = base[0].values[0]
-    if not isinstance(cells, ListConfig) or not all(isinstance(cell, ListConfig) for cell in cells):
+    if not isinstance(cells, ListConfig) or not cells or not all(isinstance(c, ListConfig) for c in cells):
         raise UsageError(f"experiment={name}: cells must be a list of lists of overrides")
-    return [[str(token) for token in cell] for cell in cells]
+    found = [[str(token) for token in cell] for cell in cells]
+    for token in (token for tokens in found for token in tokens):
+        if token.partition("=")[0].partition(".")[0] in SETTING_KEYS:
+            raise UsageError(f"experiment={name}: {token} holds for a whole run, set it outside of cells")
+    return found
 
 
 Expanded = tuple[DictConfig, dict[str, str], dict[str, Any]]
@@ -135,11 +143,14 @@ def _compose_cached(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, 
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="nasbench"):
             cfg = compose(command, overrides=list(tokens), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UsageError(f"{' '.join(tokens) or command}: {first_line(error)}") from error
     chosen = {g: str(c) for g, c in cfg.hydra.runtime.choices.items() if g in GROUPS and c is not None}
     OmegaConf.set_struct(cfg, value=False)
     del cfg["hydra"]
+    if isinstance(cfg.get("experiment"), DictConfig):
+        name = chosen.get("experiment")
+        raise UsageError(f"experiment={name}: the first line of its file must be # @package _global_")
     OmegaConf.set_struct(cfg, value=True)
     return cfg, chosen
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench.config.locate import choices
-from nasbench.config.schema import GROUPS
+from nasbench.config.schema import GROUPS, LIST_KEYS
 from nasbench.config.suggest import hint
 from nasbench.errors import UsageError
 
@@ -71,21 +71,33 @@ def _parse(token: str) -> Override:
         if _is_plain(raw):
             return _override(key, (raw,))
         raise UsageError(_explain(key, raw)) from error
-    value = parsed.value()
-    if isinstance(value, Glob):
-        if key not in GROUPS:
-            raise UsageError(f"{token}: glob() is for groups: {', '.join(GROUPS)}")
-        return _override(key, tuple(value.filter(choices(key))))
     if not parsed.is_sweep_override():
-        return _override(key, (value,))
-    # Each element goes through the grammar again, alone: it then has the type it would have unswept.
-    elements = [parser.parse_override(f"{key}={text}").value() for text in parsed.sweep_string_iterator()]
+        return _override(key, (parsed.value(),))
+    if isinstance(parsed.value(), Glob):
+        return _override(key, _matching(token, key, parsed.value()))
+    try:
+        # Each element goes through the grammar again, alone: it then has the type it would have unswept.
+        elements = [parser.parse_override(f"{key}={text}").value() for text in parsed.sweep_string_iterator()]
+    except HydraException as error:
+        raise UsageError(f"{token}: this kind of sweep is not used here; write a,b or range(a,b)") from error
     return _override(key, tuple(elements))
+
+
+def _matching(token: str, key: str, pattern: Any) -> tuple[str, ...]:
+    """The choices of a group that a `glob()` matches."""
+    if key not in GROUPS:
+        raise UsageError(f"{token}: glob() is for groups: {', '.join(GROUPS)}")
+    found = tuple(pattern.filter(choices(key)))
+    if not found:
+        raise UsageError(f"{token}: matches nothing; {hint('', choices(key))}")
+    return found
 
 
 def _override(key: str, values: tuple[Any, ...]) -> Override:
     if not values:
         raise UsageError(f"{key}: the sweep is empty")
+    if key in LIST_KEYS and not isinstance(values[0], list):
+        values = (list(values),)
     if key in GROUPS:
         for value in values:
             if key == "experiment" and value is None:

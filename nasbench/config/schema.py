@@ -197,4 +197,8 @@ LEAST: dict[str, int] = {
     "sheet.images": 1,
     "sheet.columns": 1,
 }
+# Upper bounds. A sheet shows images of the first unit.
+MOST: dict[str, int] = {"sheet.images": 32}
+# Settings that are lists, for which a comma lists and does not sweep.
+LIST_KEYS = ("save",)
 SAVE_CHOICES = ("labels", "overlays")

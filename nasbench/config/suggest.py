@@ -15,6 +15,8 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
 def hint(name: str, valid: Iterable[str]) -> str:
     """A clause to end an error with: the nearest valid name, or all of them where none is close."""
     names = sorted(valid)
+    if not names:
+        return "there are none"
     near = nearest(name, names)
     if near:
         return f"did you mean {near}?"

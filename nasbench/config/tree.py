@@ -33,10 +33,11 @@ def has_key(cfg: DictConfig, key: str) -> bool:
 
 def set_key(cfg: DictConfig, key: str, value: Any) -> None:
     """Set a key that exists; keys below `*.kwargs` are added. Raises UsageError naming it."""
-    node = OmegaConf.select(cfg, key, throw_on_missing=False)
-    if isinstance(node, DictConfig) and not isinstance(value, dict):
-        raise UsageError(f"{key} is a section, not a value; set one of its keys: {', '.join(map(str, node))}")
     try:
+        node = OmegaConf.select(cfg, key, throw_on_missing=False)
+        if isinstance(node, DictConfig) and not isinstance(value, dict):
+            keys = ", ".join(map(str, node))
+            raise UsageError(f"{key} is a section, not a value; set one of its keys: {keys}")
         OmegaConf.update(cfg, key, value, merge=False, force_add=".kwargs" in key)
     except OmegaConfBaseException as error:
         raise UsageError(f"{key}={value}: {first_line(error)}") from error

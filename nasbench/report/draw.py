@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,23 +44,39 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer[Any]], *, zoom:
     return Image.fromarray(out)
 
 
-Kept = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
+Sampled = tuple[int, str]
 
 
-def contact_sheet(columns: Sequence[tuple[str, Kept]], samples: Sequence[str], *, title: str) -> bytes:
+@dataclass(frozen=True)
+class SheetColumn:
+    """A cell on the sheet.
+
+    Attributes:
+        name: its headline.
+        dataset: which data set its images are of.
+        kept: (data set, sample id) -> image (H, W, 3) and labels (H, W).
+    """
+
+    name: str
+    dataset: int
+    kept: Mapping[Sampled, tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
+
+
+def contact_sheet(columns: Sequence[SheetColumn], samples: Sequence[Sampled], *, title: str) -> bytes:
     """A PNG of images × cells; with few cells, images stand in several blocks side by side.
 
     Args:
-        columns: per cell its name and, by sample id, image (H, W, 3) and labels (H, W).
-        samples: the images, in order; one that a cell could not segment is left grey there.
+        columns: the cells.
+        samples: the images as (data set, id), in order. One that a cell could not segment is left grey there;
+            one of another data set than the cell's is left white.
         title: the headline.
     """
-    sizes = [image.shape for _, kept in columns for image, _ in kept.values()]
+    sizes = [image.shape for column in columns for image, _ in column.kept.values()]
     side = _ZOOM * max((max(size[:2]) for size in sizes), default=224)
     step = side + _GAP
     blocks = min(max(1, _TILES_ACROSS // (len(columns) + 1)), len(samples))
     rows = -(-len(samples) // blocks)
-    names = ["image", *(name for name, _ in columns)]
+    names = ["image", *(column.name for column in columns)]
     width = blocks * (len(names) * step + _GAP) + _GAP
     sheet = Image.new("RGB", (width, 2 * _HEAD + rows * step + _GAP), "white")
     pen = ImageDraw.Draw(sheet)
@@ -76,25 +93,26 @@ def contact_sheet(columns: Sequence[tuple[str, Kept]], samples: Sequence[str], *
 def _paste_sample(
     sheet: Image.Image,
     pen: ImageDraw.ImageDraw,
-    columns: Sequence[tuple[str, Kept]],
-    sample: str,
+    columns: Sequence[SheetColumn],
+    sample: Sampled,
     place: tuple[int, int],
     side: int,
 ) -> None:
     """One image, plain with its id and then once per cell."""
     left, top = place
-    plain = next((kept[sample][0] for _, kept in columns if sample in kept), None)
+    plain = next((column.kept[sample][0] for column in columns if sample in column.kept), None)
     if plain is None:
         pen.rectangle((left, top, left + side, top + side), fill=_GREY)
     else:
         sheet.paste(_enlarged(plain, _ZOOM), place)
-    _tag(pen, (left, top + side - 28), sample, side)
-    for column, (_, kept) in enumerate(columns, start=1):
-        corner = (left + column * (side + _GAP), top)
-        if sample in kept:
-            sheet.paste(overlay(*kept[sample]), corner)
-            _tag(pen, corner, f"{int(kept[sample][1].max()) + 1} regions", side)
-        else:
+    _tag(pen, (left, top + side - 28), sample[1], side)
+    for number, column in enumerate(columns, start=1):
+        corner = (left + number * (side + _GAP), top)
+        if sample in column.kept:
+            image, labels = column.kept[sample]
+            sheet.paste(overlay(image, labels), corner)
+            _tag(pen, corner, f"{int(labels.max()) + 1} regions", side)
+        elif sample[0] == column.dataset:
             pen.rectangle((*corner, corner[0] + side, corner[1] + side), fill=_GREY)
             _tag(pen, corner, "failed", side)
 

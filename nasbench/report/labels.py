@@ -10,7 +10,7 @@ def cell_labels(choices: Sequence[Mapping[str, str]], swept: Sequence[Mapping[st
     """One short, unique name per cell: its segmenter, the groups that vary, and its swept values."""
     varying = [
         group
-        for group in ("model", "dataset", "segmenter", "metric")
+        for group in dict.fromkeys(group for choice in choices for group in choice)
         if group == "segmenter" or len({choice.get(group) for choice in choices}) > 1
     ]
     labels = []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasbench.errors import RunError
 from nasbench.report.labels import cell_labels
 from nasbench.report.summary import SummaryRow, summarise, summary_csv
-from nasbench.run.plan import Plan, Unit, artefact_name
+from nasbench.run.plan import Plan, Unit, artefact_images
 from nasbench.run.store import RunFolder
 
 if TYPE_CHECKING:
@@ -38,38 +40,50 @@ class Report:
 
 
 def write_report(plan: Plan, folder: RunFolder, progress: Callable[[str], None] = lambda _: None) -> Report:
-    """Derive the report of a finished run from its folder. Raises RunError for a damaged unit, OSError."""
+    """Derive the report of a finished run from its folder.
+
+    Raises RunError for a damaged unit, and under `on_error=fail` for a row that failed in an earlier run;
+    OSError.
+    """
     progress("summarising")
     rows = summarise(folder, plan.cells, [(unit.cell, unit.key) for unit in plan.units])
+    if plan.settings.on_error == "fail":
+        for row in rows:
+            for reason in row.errors:
+                raise RunError(f"{row.metric}: {reason} (on_error=fail; a row kept from an earlier run)")
     files = [("table", folder.write_text("summary.csv", summary_csv(rows)))]
     labels = cell_labels([cell.choices for cell in plan.cells], [cell.swept for cell in plan.cells])
     progress("drawing")
-    sheet = _write_sheet(plan, folder, labels)
-    if sheet is not None:
-        files.append(("picture", sheet))
+    files.append(("picture", _write_sheet(plan, folder, labels)))
     if "overlays" in plan.settings.save:
         files.append(("overlays", _write_overlays(plan, folder, labels)))
     reasons = [reason for row in rows for reason in row.reasons if reason]
     return Report(_table(rows, labels), files, all(row.n == 0 for row in rows), reasons[0] if reasons else "")
 
 
-def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path | None:
-    from nasbench.report.draw import contact_sheet
+def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
+    from nasbench.report.draw import SheetColumn, contact_sheet
 
     first = [unit for unit in plan.units if unit.block == 0][: plan.settings.sheet_columns]
-    samples: list[str] = []
     columns = []
+    shown: list[list[tuple[int, str]]] = []
+    datasets: list[Any] = []
     for unit in first:
-        kept = _kept(folder, unit, plan)
-        columns.append((labels[unit.cell], kept))
-        shown = [sample for sample, _ in unit.samples[: plan.settings.sheet_images]]
-        samples += [sample for sample in shown if sample not in samples]
-    if not samples:
-        return None
+        node = plan.cells[unit.cell].config["dataset"]
+        if node not in datasets:
+            datasets.append(node)
+            wanted = unit.samples[: plan.settings.sheet_images]
+            shown.append([(datasets.index(node), sample) for sample, _ in wanted])
+        index = datasets.index(node)
+        kept = {(index, sample): pair for sample, pair in _kept(folder, unit, plan).items()}
+        columns.append(SheetColumn(labels[unit.cell], index, kept))
+    # In turn from each data set, so that each is seen.
+    turns = (row for rows in zip_longest(*shown) for row in rows if row is not None)
+    samples = list(turns)[: plan.settings.sheet_images]
     left = len([unit for unit in plan.units if unit.block == 0]) - len(first)
     more = f" (and {left} more cells)" if left else ""
     title = f"nasbench {plan.command}: {', '.join(sorted({c.choices['model'] for c in plan.cells}))}{more}"
-    picture = contact_sheet(columns, samples[: plan.settings.sheet_images], title=title)
+    picture = contact_sheet(columns, samples, title=title)
     return folder.write_bytes("sheet.png", picture)
 
 
@@ -88,12 +102,13 @@ def _write_overlays(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Pat
 def _kept(
     folder: RunFolder, unit: Unit, plan: Plan
 ) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]:
-    name = artefact_name(unit, plan.settings)
-    arrays = folder.read_artefact(name) if name else None
+    images = artefact_images(unit, plan.settings)
+    arrays = folder.read_artefact(unit.key, images)
     if arrays is None:
         return {}
+    wanted = {sample for sample, _ in unit.samples[:images]}
     pairs = zip(arrays["images"], arrays["labels"], strict=True)
-    return {str(sample): pair for sample, pair in zip(arrays["ids"], pairs, strict=True)}
+    return {str(sample): pair for sample, pair in zip(arrays["ids"], pairs, strict=True) if sample in wanted}
 
 
 def _file_name(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,6 +53,7 @@ class SummaryRow:
         n: images with a value.
         n_failed: images without one, whatever the reason.
         reasons: why, with counts.
+        errors: those of the reasons behind which something broke, with the sample they came first with.
     """
 
     cell: int
@@ -65,29 +66,40 @@ class SummaryRow:
     n: int
     n_failed: int
     reasons: dict[str, int]
+    errors: tuple[str, ...] = ()
 
 
 def summarise(
     folder: RunFolder, cells: Sequence[SummarisedCell], units: Sequence[tuple[int, str]]
 ) -> list[SummaryRow]:
     """Summarise finished units, given as (cell's place, key). Units without rows are passed over."""
-    found: dict[tuple[int, str], tuple[list[float], Counter[str]]] = {}
+    found: dict[tuple[int, str], _Found] = {}
     for index, key in units:
         if not folder.has_rows(key):
             continue
-        table = folder.read_rows(key).select(["metric", "value", "status", "reason"])
-        for metric, value, status, reason in zip(
-            *(column.to_pylist() for column in table.columns), strict=True
+        table = folder.read_rows(key).select(["sample", "metric", "value", "status", "reason"])
+        for sample, metric, value, status, reason in zip(
+            *(c.to_pylist() for c in table.columns), strict=True
         ):
-            values, reasons = found.setdefault((index, metric), ([], Counter()))
+            entry = found.setdefault((index, metric), _Found())
             if status == "ok":
-                values.append(value)
-            else:
-                reasons[reason] += 1
+                entry.values.append(value)
+                continue
+            entry.reasons[reason] += 1
+            if status == "error" and entry.reasons[reason] == 1:
+                entry.errors.append(f"{sample}: {reason}")
     return [
-        _summary_row(index, cells[index], metric, np.array(values, dtype=np.float64), reasons)
-        for (index, metric), (values, reasons) in sorted(found.items())
+        _summary_row(index, cells[index], metric, entry) for (index, metric), entry in sorted(found.items())
     ]
+
+
+@dataclass
+class _Found:
+    """What the rows of one cell and metric hold."""
+
+    values: list[float] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
 
 
 def summary_csv(rows: Sequence[SummaryRow]) -> str:
@@ -96,15 +108,14 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
     import io
 
     # The metric group is not a column of its own: `metric` names what was measured.
-    groups = ["model", "dataset", "segmenter"]
-    extra = sorted({g for row in rows for g in row.choices} - {*groups, "metric"})
+    groups = [group for group in dict.fromkeys(g for row in rows for g in row.choices) if group != "metric"]
     swept = sorted({key for row in rows for key in row.swept})
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([*groups, *extra, *swept, "metric", "value", "low", "high", "n", "n_failed"])
+    writer.writerow([*groups, *swept, "metric", "value", "low", "high", "n", "n_failed"])
     lines = [
         [
-            *(row.choices.get(g, "") for g in [*groups, *extra]),
+            *(row.choices.get(g, "") for g in groups),
             *(row.swept.get(key, "") for key in swept),
             row.metric,
             *(_number(x) for x in (row.value, row.low, row.high)),
@@ -117,9 +128,8 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
     return sink.getvalue()
 
 
-def _summary_row(
-    index: int, cell: SummarisedCell, metric: str, values: NDArray[np.float64], reasons: Counter[str]
-) -> SummaryRow:
+def _summary_row(index: int, cell: SummarisedCell, metric: str, found: _Found) -> SummaryRow:
+    values = np.array(found.values, dtype=np.float64)
     low, high = bootstrap_mean(values, generator(0, cell.digest, metric))
     return SummaryRow(
         cell=index,
@@ -130,8 +140,9 @@ def _summary_row(
         low=low,
         high=high,
         n=len(values),
-        n_failed=reasons.total(),
-        reasons=dict(reasons),
+        n_failed=found.reasons.total(),
+        reasons=dict(found.reasons),
+        errors=tuple(found.errors),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ def build(group: str, node: Mapping[str, Any]) -> Any:
         return target(**arguments)
     except NasbenchError:
         raise
-    except TypeError as error:
-        raise UsageError(f"{group}: {name} cannot be made from its configuration: {error}") from error
+    except Exception as error:  # a user's class may raise anything
+        said = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{group}: {name} cannot be made from its configuration: {said}") from error
 
 
 def source_digest(name: str) -> str | None:
@@ -69,6 +71,9 @@ def source_digest(name: str) -> str | None:
 
 
 def _import(group: str, name: str) -> Any:
+    here = str(Path.cwd())
+    if not name.startswith("nasbench.") and here not in sys.path:
+        sys.path.append(here)  # a user's module beside the run, as `python -m` would find it
     try:
         return pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:

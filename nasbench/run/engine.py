@@ -16,7 +16,8 @@ from nasbench.errors import RunError
 from nasbench.run.build import Parts
 from nasbench.run.plan import Settings, Task
 from nasbench.run.store import RunFolder
-from nasbench.run.task import TaskReport, run_task
+from nasbench.run.task import run_task
+from nasbench.run.task_report import TaskReport
 
 
 def execute(
@@ -59,6 +60,7 @@ def _in_pool(
     tasks: Sequence[Task], folder: RunFolder, settings: Settings, on_done: Callable[[TaskReport], None]
 ) -> None:
     workers = min(settings.workers, len(tasks))
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
@@ -74,7 +76,8 @@ def _in_pool(
     except BrokenProcessPool as error:
         raise RunError("a worker process was killed (out of memory?); finished units are kept") from error
     except BaseException:
-        _kill_workers()
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -90,11 +93,6 @@ def _interrupt_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _kill_workers() -> None:
-    for process in multiprocessing.active_children():
-        process.terminate()
 
 
 class _Worker:

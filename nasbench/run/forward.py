@@ -30,7 +30,8 @@ def bounded_features(classifier: Classifier, pixels: Tensor) -> Features:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    words = ("not enough memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _joined(a: Features, b: Features) -> Features:

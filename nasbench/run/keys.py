@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import PurePath
 from typing import Any
 
 import nasbench.data
@@ -17,6 +18,10 @@ from nasbench.run.rows import ROW_SCHEMA
 
 # Whose results enter the rows; other versions may give other last bits.
 _NUMERIC = ("numpy", "pillow", "scikit-image", "scipy", "timm", "torch")
+
+# Keys whose values are paths, in any group.
+PATH_KEYS = ("root", "labels", "weights")
+_OUTSIDE = (*PATH_KEYS, "n")
 
 # Raised when a room's results change for the same configuration.
 SCHEMAS = {
@@ -45,9 +50,11 @@ def keyed_config(config: Mapping[str, Any], model: Mapping[str, Any]) -> dict[st
         config: the cell's configuration.
         model: the classifier's own description; its digest stands for the weights' path.
 
-    The data set's configuration is left out: the samples' digests say all it decides.
+    Of the data set's configuration what names a place or an extent is left out: the samples' digests say
+    what lies there, and which of them are taken.
     """
-    keyed = {key: value for key, value in config.items() if key not in ("dataset", "model")}
+    keyed = {key: value for key, value in config.items() if key != "model"}
+    keyed["dataset"] = {key: value for key, value in config["dataset"].items() if key not in _OUTSIDE}
     described = {key: value for key, value in model.items() if key != "weights"}
     keyed["model"] = {"_target_": config["model"]["_target_"], **described}
     for group, node in config.items():
@@ -77,3 +84,12 @@ def unit_key(
             "versions": numeric_versions(),
         }
     )
+
+
+def short_paths(paths: Sequence[str]) -> list[str]:
+    """Each path by as many of its last parts as tell it from the others: what a table may show of it."""
+    parts = [PurePath(path).parts for path in paths]
+    depth = 1
+    while depth < max(map(len, parts), default=1) and len({p[-depth:] for p in parts}) < len(set(parts)):
+        depth += 1
+    return ["/".join(p[-depth:]) for p in parts]

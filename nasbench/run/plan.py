@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nasbench.data import run_order
+from nasbench.data import ViewSpec, run_order
 from nasbench.digest import canonical_json, digest_value
-from nasbench.errors import RunError
+from nasbench.errors import RunError, UsageError
 from nasbench.run.build import Parts
 from nasbench.run.device import prepared_classifier
-from nasbench.run.keys import keyed_config, unit_key
+from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
 from nasbench.run.store import RunFolder
 
 # Samples of a unit. A constant of the schema: another number makes other units.
@@ -100,6 +100,11 @@ class Unit:
     block: int
     samples: tuple[tuple[str, str], ...]
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Sample id -> content digest."""
+        return dict(self.samples)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -147,12 +152,12 @@ class Plan:
 
     def missing(self, folder: RunFolder) -> list[Unit]:
         """Units without rows, or without the pictures and labels this run is asked to keep."""
-        out = []
-        for unit in self.units:
-            name = artefact_name(unit, self.settings)
-            if not folder.has_rows(unit.key) or (name and not folder.has_artefact(name)):
-                out.append(unit)
-        return out
+        return [
+            unit
+            for unit in self.units
+            if not folder.has_rows(unit.key)
+            or folder.find_artefact(unit.key, artefact_images(unit, self.settings)) is None
+        ]
 
     def tasks(self, missing: Iterable[Unit]) -> list[Task]:
         """Tasks for these units: one per data set and block, with all its missing cells."""
@@ -204,6 +209,7 @@ def make_plan(
         UsageError: a configuration that cannot be built.
         RunError: a data set without samples or with doubled ids.
     """
+    swept = _with_short_paths([dict(composed["swept"]) for composed in cells])
     listed: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
     models: dict[str, dict[str, Any]] = {}
     datasets: list[dict[str, Any]] = []
@@ -215,6 +221,10 @@ def make_plan(
         classifier = prepared_classifier(parts, config, settings.device)
         described = classifier.describe()
         models.setdefault(canonical_json(described), described)
+        try:
+            ViewSpec(size=classifier.input_size, **config["view"])
+        except UsageError as error:
+            raise UsageError(f"view.{error}") from error
         parts.get("metric", config["metric"])
         segmenter = parts.get("segmenter", config["segmenter"])
         if hasattr(segmenter, "check_stages"):
@@ -231,7 +241,7 @@ def make_plan(
                 }
             )
         samples, truth = listed[name]
-        cell = Cell(index, choices, config, dict(composed["swept"]), keyed_config(config, described))
+        cell = Cell(index, choices, config, swept[index], keyed_config(config, described))
         planned.append(cell)
         for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
             part = samples[start : start + UNIT_SAMPLES]
@@ -239,17 +249,20 @@ def make_plan(
     return Plan(command, tuple(planned), tuple(units), settings, list(models.values()), datasets)
 
 
+def _with_short_paths(swept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Swept values as a table may show them: of a path, what tells it from the others."""
+    for key in {key for values in swept for key in values if key.rpartition(".")[2] in PATH_KEYS}:
+        holders = [values for values in swept if isinstance(values.get(key), str)]
+        for values, short in zip(holders, short_paths([values[key] for values in holders]), strict=True):
+            values[key] = short
+    return swept
+
+
 def artefact_images(unit: Unit, settings: Settings) -> int:
     """How many of a unit's first samples keep picture and labels: all on request, else those of the sheet."""
     if settings.save:
         return len(unit.samples)
     return min(settings.sheet_images, len(unit.samples)) if unit.block == 0 else 0
-
-
-def artefact_name(unit: Unit, settings: Settings) -> str | None:
-    """Names a unit's kept pictures and labels by their number too; None where nothing is kept."""
-    images = artefact_images(unit, settings)
-    return f"{unit.key}-{images}" if images else None
 
 
 def _samples(

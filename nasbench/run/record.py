@@ -1,54 +1,19 @@
-"""What a run says of itself: `config.yaml`, from which it can be repeated, and `manifest.json`."""
+"""What a run says of itself: `manifest.json` and `timings.parquet`."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import nasbench
 from nasbench.digest import digest_file
-from nasbench.errors import UsageError
+from nasbench.errors import RunError, UsageError
 from nasbench.run.keys import SCHEMAS, numeric_versions, platform_record
 from nasbench.run.plan import Cell, Plan
 from nasbench.run.store import RunFolder
-from nasbench.run.task import TaskReport
-
-CONFIG_FORMAT = 1
-
-
-def config_yaml(command: str, cells: Sequence[dict[str, Any]], settings: dict[str, Any]) -> str:
-    """The run as YAML: command, settings and every cell, resolved."""
-    import yaml
-
-    record = {"nasbench": CONFIG_FORMAT, "command": command, "settings": settings, "cells": list(cells)}
-    text: str = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
-    return text
-
-
-def read_config(path: Path, command: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Cells and settings of a `config.yaml`. Raises UsageError, one line, naming the file."""
-    import yaml
-
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path}: is not YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(record, dict) or not {"nasbench", "command", "settings", "cells"} <= set(record):
-        raise UsageError(f"--config {path}: is not the config.yaml of a nasbench run")
-    if record["nasbench"] != CONFIG_FORMAT:
-        found = record["nasbench"]
-        raise UsageError(f"--config {path}: format {found}, this nasbench reads {CONFIG_FORMAT}")
-    if record["command"] != command:
-        raise UsageError(f"--config {path}: is of nasbench {record['command']}, not of nasbench {command}")
-    cells = record["cells"]
-    if not cells or not all({"choices", "config", "swept"} <= set(cell) for cell in cells):
-        raise UsageError(f"--config {path}: holds no complete cells")
-    return cells, record["settings"]
+from nasbench.run.task_report import TaskReport
 
 
 def check_same_run(folder: RunFolder, plan: Plan) -> None:
@@ -56,14 +21,33 @@ def check_same_run(folder: RunFolder, plan: Plan) -> None:
     manifest = folder.read_manifest()
     if manifest is None:
         return
-    theirs = {cell["digest"]: cell for cell in manifest.get("cells", [])}
-    if set(theirs) != {cell.digest for cell in plan.cells}:
-        choices = (cell["choices"] for cell in theirs.values())
-        what = ", ".join(sorted({"/".join(c[group] for group in sorted(c)) for c in choices})[:3])
+    try:
+        theirs = {cell["digest"]: "/".join(cell["choices"].values()) for cell in manifest["cells"]}
+        samples = {str(sample): digest for sample, digest in manifest["samples"]}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{folder.path}/manifest.json: is not a run's manifest; delete it and run again"
+        ) from error
+    if set(theirs) != {cell.digest for cell in plan.cells} or not _same_data(
+        samples, dict(_first_samples(plan))
+    ):
+        what = ", ".join(sorted(set(theirs.values()))[:3])
         raise UsageError(
             f"--out {folder.path}: holds another run ({manifest.get('command')}: {what}); "
             "name another folder, or --fresh to replace it"
         )
+
+
+def _first_samples(plan: Plan) -> list[tuple[str, str]]:
+    """Id and digest of the first samples of each data set: the same for any limit."""
+    return sorted({pair for unit in plan.units if unit.block == 0 for pair in unit.samples})
+
+
+def _same_data(theirs: dict[str, str], ours: dict[str, str]) -> bool:
+    """Whether it is the same data set, perhaps grown or with some of its images repaired."""
+    common = set(theirs) & set(ours)
+    unchanged = sum(theirs[sample] == ours[sample] for sample in common)
+    return 2 * unchanged >= max(len(common), 1)
 
 
 def manifest_json(
@@ -109,6 +93,7 @@ def manifest_json(
         "forwards": sum(report.forwards for report in reports),
         "models": plan.models,
         "datasets": plan.datasets,
+        "samples": _first_samples(plan),
         "cells": [_cell_record(cell) for cell in plan.cells],
         "units": units,
     }

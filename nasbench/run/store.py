@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _DERIVED_FILES = ("config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet")
 _FOLDERS = ("rows", "artefacts", "overlays")
 _LOCK = ".lock"
+# Says that a folder is a run's, and whose files below may be replaced.
+_MARKER = ".nasbench"
 
 
 class RunFolder:
@@ -42,8 +45,10 @@ class RunFolder:
         from filelock import FileLock, Timeout
 
         self._check_place()
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / _MARKER).touch()
         for folder in _FOLDERS[:2]:
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+            (self.path / folder).mkdir(exist_ok=True)
         lock = FileLock(self.path / _LOCK)
         try:
             lock.acquire(timeout=0)
@@ -64,9 +69,15 @@ class RunFolder:
         """Whether a unit is finished."""
         return self._rows(key).is_file()
 
-    def has_artefact(self, name: str) -> bool:
-        """Whether pictures and labels of that name are kept."""
-        return self._artefact(name).is_file()
+    def find_artefact(self, key: str, images: int) -> Path | None:
+        """Where pictures and labels of at least a unit's first `images` samples are kept."""
+        if images == 0:
+            return self.path
+        for path in sorted((self.path / "artefacts").glob(f"{key}-*.npz")):
+            count = path.stem.rpartition("-")[2]
+            if count.isdecimal() and int(count) >= images:
+                return path
+        return None
 
     def write_rows(self, key: str, rows: Sequence[Row]) -> None:
         """Write a unit; one that is there already is left alone. Raises OSError."""
@@ -91,25 +102,25 @@ class RunFolder:
             raise RunError(f"{path}: has row schema {found}, this nasbench reads {ROW_SCHEMA}")
         return table
 
-    def write_artefact(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
-        """Keep a unit's arrays (`ids`, `images`, `labels`). Raises OSError."""
+    def write_artefact(self, key: str, images: int, arrays: dict[str, NDArray[Any]]) -> None:
+        """Keep arrays (`ids`, `images`, `labels`) of a unit's first `images` samples. Raises OSError."""
         import numpy as np
 
         sink = io.BytesIO()
         np.savez_compressed(sink, allow_pickle=False, **arrays)
-        write_atomic(self._artefact(name), sink.getvalue())
+        write_atomic(self.path / "artefacts" / f"{key}-{images}.npz", sink.getvalue())
 
-    def read_artefact(self, name: str) -> dict[str, NDArray[Any]] | None:
-        """A unit's arrays, None where they were not kept. Raises RunError naming a damaged file."""
+    def read_artefact(self, key: str, images: int) -> dict[str, NDArray[Any]] | None:
+        """A unit's arrays, perhaps of more samples; None where not kept. Raises RunError naming the file."""
         import numpy as np
 
-        path = self._artefact(name)
-        if not path.is_file():
+        path = self.find_artefact(key, images)
+        if path is None or not images:
             return None
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: np.asarray(arrays[name]) for name in arrays.files}
-        except (OSError, ValueError, EOFError) as error:
+                return {name: np.asarray(arrays[name]) for name in ("ids", "images", "labels")}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise RunError(f"{path}: cannot be read ({error}); delete it and run again") from error
 
     def write_text(self, name: str, text: str) -> Path:
@@ -133,7 +144,7 @@ class RunFolder:
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{path}: cannot be read ({error})") from error
+            raise RunError(f"{path}: cannot be read ({error}); delete it and run again") from error
         if not isinstance(manifest, dict):
             raise RunError(f"{path}: is not a manifest")
         return manifest
@@ -159,30 +170,23 @@ class RunFolder:
     def _rows(self, key: str) -> Path:
         return self.path / "rows" / f"{key}.parquet"
 
-    def _artefact(self, name: str) -> Path:
-        return self.path / "artefacts" / f"{name}.npz"
-
     def _check_place(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--out {self.path}: is a file; name a folder")
         for parent in self.path.parents:
             if parent.exists() and not parent.is_dir():
                 raise UsageError(f"--out {self.path}: {parent} is a file, not a folder")
-        if self.path.is_dir():
-            foreign = sorted(set(self._names()) - {*_DERIVED_FILES, *_FOLDERS, _LOCK})
-            if foreign and not (self.path / "manifest.json").is_file():
+        if self.path.is_dir() and not (self.path / _MARKER).is_file():
+            foreign = sorted(entry.name for entry in self.path.iterdir())
+            if foreign:
                 raise UsageError(
                     f"--out {self.path}: holds {foreign[0]} and is not a run's folder; name another"
                 )
-
-    def _names(self) -> Iterable[str]:
-        return (entry.name for entry in self.path.iterdir() if not entry.name.endswith(TEMP_SUFFIX))
 
     def _clear(self) -> None:
         """Forget everything a run wrote, and nothing else."""
         for name in _DERIVED_FILES:
             (self.path / name).unlink(missing_ok=True)
-        for name in _FOLDERS:
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in _FOLDERS[:2]:
-            (self.path / name).mkdir()
+        for pattern in ("rows/*.parquet", "artefacts/*.npz", "overlays/*/*.png"):
+            for path in self.path.glob(pattern):
+                path.unlink()

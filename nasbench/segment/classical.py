@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,6 +13,9 @@ from torch import Tensor
 from nasbench.errors import SegmentationError, UsageError
 from nasbench.models.features import Features
 from nasbench.segment.base import Views, contiguous
+
+# Options of scikit-image's slic that are ours to set.
+_OWN = {"image", "n_segments", "compactness", "min_size_factor", "sigma", "start_label", "channel_axis"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,12 @@ class Slic:
             raise UsageError(f"segmenter.n={self.n} must be at least 1")
         if self.compactness <= 0:
             raise UsageError(f"segmenter.compactness={self.compactness} must be above 0")
+        from skimage.segmentation import slic
+
+        known = set(inspect.signature(slic).parameters) - _OWN
+        for name in self.kwargs:
+            if name not in known:
+                raise UsageError(f"segmenter.kwargs.{name}: slic takes {', '.join(sorted(known))}")
 
     def __call__(self, views: Views, features: Features | None) -> Tensor:
         """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
@@ -59,9 +69,7 @@ class Slic:
                     channel_axis=-1,
                     **self.kwargs,
                 )
-            except TypeError as error:
-                raise UsageError(f"segmenter.kwargs: {error}") from error
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise SegmentationError(f"slic: {error}") from error
             maps.append(torch.from_numpy(np.asarray(labels, dtype=np.int64)))
         return contiguous(torch.stack(maps))

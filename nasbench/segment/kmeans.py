@@ -21,6 +21,9 @@ from nasbench.segment.virtual import VirtualFeatures
 
 Mode = Literal["exact", "coarse"]
 
+# Centroids whose maps exist at one time: bounds the memory whatever k.
+_AT_ONCE = 64
+
 
 @dataclass(frozen=True)
 class KMeansResult:
@@ -143,9 +146,7 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
             if bool(done.all()):
                 break
         last = labels
-        indicator = torch.stack([(labels == j) for j in range(k)], dim=1).to(centroids.dtype)
-        counts = indicator.flatten(2).sum(dim=2)
-        sums = features.pull(indicator)
+        sums, counts = _sums(features, labels, k)
         if bool((counts == 0).any()):
             distance = (features.square_norms() + score).clamp(min=0)
             _fill_empty(features, distance, labels, sums, counts)
@@ -154,15 +155,34 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
     return centroids, n_iter
 
 
+def _sums(features: VirtualFeatures, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Σ x(p) over each cluster (B, k, ΣC), and the clusters' sizes (B, k)."""
+    dtype = features.stages[0].dtype
+    sums, counts = [], []
+    for first in range(0, k, _AT_ONCE):
+        clusters = range(first, min(first + _AT_ONCE, k))
+        indicator = torch.stack([labels == j for j in clusters], dim=1).to(dtype)
+        counts.append(indicator.flatten(2).sum(dim=2))
+        sums.append(features.pull(indicator))
+    return torch.cat(sums, dim=1), torch.cat(counts, dim=1)
+
+
 def _assign(features: VirtualFeatures, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest centroids (B, H, W) and ‖x − c‖² − ‖x‖² there; the lower index wins a tie."""
-    scores = centroids.square().sum(dim=2)[:, :, None, None] - 2 * features.inner(centroids)
-    best = scores[:, 0].clone()
-    labels = torch.zeros(best.shape, dtype=torch.int64, device=best.device)
-    for j in range(1, scores.shape[1]):
-        nearer = scores[:, j] < best
-        labels.masked_fill_(nearer, j)
-        best = torch.where(nearer, scores[:, j], best)
+    best = labels = None
+    for first in range(0, centroids.shape[1], _AT_ONCE):
+        part = centroids[:, first : first + _AT_ONCE]
+        scores = part.square().sum(dim=2)[:, :, None, None] - 2 * features.inner(part)
+        for j in range(scores.shape[1]):
+            if best is None or labels is None:
+                best = scores[:, 0].clone()
+                labels = torch.zeros(best.shape, dtype=torch.int64, device=best.device)
+                continue
+            nearer = scores[:, j] < best
+            labels.masked_fill_(nearer, first + j)
+            best = torch.where(nearer, scores[:, j], best)
+    assert best is not None
+    assert labels is not None
     return labels, best
 
 

@@ -102,11 +102,11 @@ class Nas:
 
     def _best(self, stages: list[Tensor], views: Views) -> KMeansResult:
         best: KMeansResult | None = None
+        # More clusters than positions cannot be told apart, and would only cost.
+        k = min(self.k, views.size[0] * views.size[1])
         for restart in range(self.restarts):
             seeds = [derive_seed(self.seed, name, f"nas/{restart}") for name in views.ids]
-            run = factored_kmeans(
-                stages, views.size, self.k, max_iter=self.max_iter, seed=seeds, mode=self.mode
-            )
+            run = factored_kmeans(stages, views.size, k, max_iter=self.max_iter, seed=seeds, mode=self.mode)
             best = run if best is None else _lower(best, run)
         assert best is not None
         return best

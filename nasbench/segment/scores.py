@@ -62,6 +62,10 @@ class RegionScores:
     names: Sequence[str] = ("n_regions", "object_iou", "explained_variation")
 
     def __post_init__(self) -> None:
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise UsageError(
+                f"metric.names must hold one name or more, each once; choose from {', '.join(_SCORES)}"
+            )
         for name in self.names:
             if name not in _SCORES:
                 raise UsageError(f"metric.names holds {name}; choose from {', '.join(_SCORES)}")

@@ -38,6 +38,15 @@ def run(capsys, monkeypatch, tmp_path):
         (["segment", "segmenter=custom", "segmenter._target_=fractions.Fraction",
           "segmenter.kwargs.alpha=3"], "cannot be made from its configuration"),
         (["segment", "metric.names=[iou]"], "metric.names holds iou"),
+        (["segment", "metric.names=[]"], "one name or more"),
+        (["segment", "metric.names=[n_regions,n_regions]"], "each once"),
+        (["segment", "view.crop_fraction=0"], "view.crop_fraction must lie in (0, 1]"),
+        (["segment", "segmenter=slic", "segmenter.kwargs.zzz=1"], "segmenter.kwargs.zzz: slic takes"),
+        (["segment", "segmenter=grid", "segmenter.n=interval(1,2)"], "this kind of sweep is not used here"),
+        (["segment", "segmenter.seed=${nope}"], "nope"),
+        (["segment", "sheet.images=40"], "sheet.images=40 must be at most 32"),
+        (["segment", "experiment=foo"], "there are none"),
+        (["segment", "save=pictures"], "choose one of labels, overlays"),
         (["ls", "modles"], "did you mean models?"),
         (["ls", "segmenters", "zzz*"], "nothing matches"),
     ],
@@ -80,12 +89,36 @@ def test_a_folder_with_other_things_in_it(run, images, tmp_path):
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "config.yaml", "rows/mine.txt", "overlays/mine.png"])
+def test_a_folder_of_the_users_that_looks_like_a_run(run, images, tmp_path, name):
+    path = tmp_path / "site" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    for extra in ([], ["--fresh"]):
+        result = run(*tiny(images, "--out", "site", *extra))
+        assert result.code == 2
+        assert "is not a run's folder" in result.line
+    assert path.read_text() == "{}"
+
+
+def test_another_data_set_of_the_same_names_is_another_run(run, images, tmp_path):
+    from PIL import Image
+
+    assert run(*tiny(images, "segmenter=grid", "--out", "run")).code == 0
+    (tmp_path / "others" / "images").mkdir(parents=True)
+    for path in (images / "images").iterdir():
+        Image.new("RGB", (9, 9)).save(tmp_path / "others" / "images" / path.name)
+    result = run(*tiny(tmp_path / "others", "segmenter=grid", "--out", "run"))
+    assert result.code == 2
+    assert "holds another run" in result.line
+
+
 def test_a_folder_that_holds_another_run(run, images, tmp_path):
     assert run(*tiny(images, "segmenter=grid", "--out", "run")).code == 0
     before = (tmp_path / "run" / "summary.csv").read_bytes()
     result = run(*tiny(images, "segmenter=slic", "--out", "run"))
     assert result.code == 2
-    assert "holds another run (segment: folder/regions/timm/grid)" in result.line
+    assert "holds another run (segment: timm/folder/grid/regions)" in result.line
     assert (tmp_path / "run" / "summary.csv").read_bytes() == before
 
 
@@ -112,7 +145,7 @@ def test_config_takes_no_overrides(run, images):
         ("a: 1", "is not the config.yaml of a nasbench run"),
         ("nasbench: 99\ncommand: segment\nsettings: {}\ncells: []", "format 99"),
         ("nasbench: 1\ncommand: wsol\nsettings: {}\ncells: []", "is of nasbench wsol"),
-        ("nasbench: 1\ncommand: segment\nsettings: {}\ncells: []", "no complete cells"),
+        ("nasbench: 1\ncommand: segment\nsettings: {}\ncells: []", "no settings or no cells"),
     ],
 )
 def test_a_config_that_is_none(run, tmp_path, text, message):
@@ -120,3 +153,36 @@ def test_a_config_that_is_none(run, tmp_path, text, message):
     result = run("segment", "--config", "c.yaml")
     assert result.code == 2
     assert message in result.line
+
+
+MANGLED = {
+    "no settings": lambda r: r.update(settings=None),
+    "a cell of nothing": lambda r: r.update(cells=[None]),
+    "cells that are none": lambda r: r.update(cells="all"),
+    "no engine": lambda r: r["settings"].update(engine=None),
+    "workers in words": lambda r: r["settings"]["engine"].update(workers="two"),
+    "an empty batch": lambda r: r["settings"].update(max_batch=0),
+    "a limit in words": lambda r: r["settings"].update(limit="x"),
+    "an unknown setting": lambda r: r["settings"].update(speed=9),
+    "an unknown choice of a setting": lambda r: r["settings"].update(on_error="explode"),
+    "no model": lambda r: r["cells"][0]["config"].pop("model"),
+    "no target": lambda r: r["cells"][0]["config"]["segmenter"].pop("_target_"),
+    "a key too many": lambda r: r["cells"][0]["config"]["segmenter"].update(zzz=1),
+    "a type": lambda r: r["cells"][0]["config"].update(precision={"dtype": "float16"}),
+    "a seed in words": lambda r: r["cells"][0]["config"].update(seed="abc"),
+    "no choices": lambda r: r["cells"][0].update(choices={}),
+    "swept that is none": lambda r: r["cells"][0].update(swept=[1]),
+}
+
+
+@pytest.mark.parametrize("how", sorted(MANGLED))
+def test_a_mangled_config_is_one_line(run, images, tmp_path, how):
+    import yaml
+
+    record = yaml.safe_load(run(*tiny(images, "segmenter=grid"), "--cfg").out)
+    MANGLED[how](record)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(record))
+    result = run("segment", "--config", "c.yaml", "--out", "out")
+    assert result.code == 2
+    assert result.line.startswith("nasbench: --config c.yaml: ")
+    assert not (tmp_path / "out").exists()

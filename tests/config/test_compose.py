@@ -174,6 +174,22 @@ def test_an_experiment_with_wrong_cells_is_named(own_configs):
         cells("experiment=bad")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# @package _global_\ncells: []\n", "cells must be a list of lists"),
+        ("# @package _global_\ncells:\n  - [engine.workers=2]\n", "holds for a whole run"),
+        ("segmenter:\n  k: 7\n", "must be # @package _global_"),
+        ("# @package _global_\nsegmenter: [", "experiment=bad: "),
+    ],
+)
+def test_experiments_that_would_be_misread_are_named(own_configs, text, message):
+    (own_configs / "experiment" / "bad.yaml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        cells("experiment=bad")
+    assert message in str(caught.value)
+
+
 def test_unknown_experiment_is_named():
     with pytest.raises(UsageError, match="no such experiment"):
         cells("experiment=nothing")

@@ -22,6 +22,9 @@ from nasbench.errors import UsageError
         ("dataset.root=Bäume/übung", ("Bäume/übung",)),
         ("dataset.root=my photos", ("my photos",)),
         ("limit=null", (None,)),
+        ("save=overlays", (["overlays"],)),
+        ("save=labels,overlays", (["labels", "overlays"],)),
+        ("save=[overlays]", (["overlays"],)),
         ("model.kwargs.pad_type=same", ("same",)),
     ],
 )
@@ -53,7 +56,7 @@ def test_prefixes_are_refused_with_a_reason(prefix):
         ("segmenter=nas,slik", "did you mean slic?"),
         ("model=vgg", "no such model; choose one of"),
         ("segmenter.k=glob(*)", "glob() is for groups"),
-        ("segmenter=glob(zzz*)", "the sweep is empty"),
+        ("segmenter=glob(zzz*)", "matches nothing; choose one of"),
     ],
 )
 def test_misuse_is_explained(token, message):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nasbench.report.draw import contact_sheet, overlay
+from nasbench.report.draw import SheetColumn, contact_sheet, overlay
 
 IMAGE = np.full((20, 30, 3), 128, dtype=np.uint8)
 HALVES = np.repeat([[0] * 15 + [1] * 15], 20, axis=0)
@@ -29,17 +29,28 @@ def test_one_region_has_no_boundary():
 
 @pytest.mark.parametrize(("cells", "samples"), [(1, 1), (1, 8), (3, 8), (9, 2), (2, 5)])
 def test_the_sheet_has_a_place_for_every_image_and_cell(cells, samples):
-    names = [f"image-{i}" for i in range(samples)]
+    names = [(0, f"image-{i}") for i in range(samples)]
     image, halves = np.full((100, 100, 3), 128, dtype=np.uint8), np.repeat([[0] * 70 + [1] * 30], 100, axis=0)
-    columns = [(f"cell {c}", dict.fromkeys(names, (image, halves))) for c in range(cells)]
+    columns = [SheetColumn(f"cell {c}", 0, dict.fromkeys(names, (image, halves))) for c in range(cells)]
     sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(columns, names, title="title"))))
     yellow = (sheet == (255, 230, 0)).all(axis=2)
     # Each tile has one boundary of 200 rows, two pixels wide, clear of the words in its corner.
     assert yellow.sum() == cells * samples * 200 * 2
 
 
+def grey(sheet):
+    return (np.asarray(Image.open(io.BytesIO(sheet))) == 225).all(axis=2).sum()
+
+
 def test_an_image_that_failed_is_left_grey():
-    sheet = contact_sheet([("a", {"x": (IMAGE, HALVES)}), ("b", {})], ["x", "y"], title="t")
-    pixels = np.asarray(Image.open(io.BytesIO(sheet)))
-    grey = (pixels == 225).all(axis=2).sum()
-    assert grey > 3 * 40 * 60 * 0.5
+    columns = [SheetColumn("a", 0, {(0, "x"): (IMAGE, HALVES)}), SheetColumn("b", 0, {})]
+    # x failed in b, y in both and has no picture either: four grey tiles of 60 × 60, less the words on them.
+    assert grey(contact_sheet(columns, [(0, "x"), (0, "y")], title="t")) > 4 * 60 * 60 * 0.5
+
+
+def test_an_image_of_another_data_set_is_not_called_failed():
+    columns = [
+        SheetColumn("a", 0, {(0, "x"): (IMAGE, HALVES)}),
+        SheetColumn("b", 1, {(1, "x"): (IMAGE, HALVES)}),
+    ]
+    assert grey(contact_sheet(columns, [(0, "x"), (1, "x")], title="t")) < 50  # the edges of letters

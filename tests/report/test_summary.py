@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from tests.run.test_store import row
 
 @dataclass(frozen=True)
 class Cell:
-    choices: dict = field(
+    choices: dict[str, str] = field(
         default_factory=lambda: {"model": "m", "dataset": "d", "segmenter": "s", "metric": "x"}
     )
-    swept: dict = field(default_factory=dict)
+    swept: dict[str, Any] = field(default_factory=dict)
     digest: str = "0"
 
 

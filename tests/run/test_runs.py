@@ -123,6 +123,11 @@ def test_the_same_bytes_in_a_pool(run, images, tmp_path):
     assert all((one / "rows" / n).read_bytes() == (pool / "rows" / n).read_bytes() for n in names)
 
 
+def split_name(path):
+    key, _, images = path.stem.rpartition("-")
+    return key, int(images)
+
+
 def test_the_batch_changes_no_more_than_the_last_bits(run, images, tmp_path):
     args = tiny(images, "segmenter=nas", "segmenter.k=3", "save=[labels]")
     run(*args, "max_batch=16", "--out", "a")
@@ -131,7 +136,7 @@ def test_the_batch_changes_no_more_than_the_last_bits(run, images, tmp_path):
     assert names == [p.name for p in sorted((tmp_path / "b" / "rows").iterdir())], "max_batch is in the key"
     same = total = 0
     for path in (tmp_path / "a" / "artefacts").iterdir():
-        one, other = (RunFolder(tmp_path / x).read_artefact(path.stem) for x in "ab")
+        one, other = (RunFolder(tmp_path / x).read_artefact(*split_name(path)) for x in "ab")
         assert one is not None
         assert other is not None
         same, total = same + int((one["labels"] == other["labels"]).sum()), total + one["labels"].size
@@ -260,3 +265,115 @@ def test_a_users_segmenter_needs_no_change_to_ours(run, images, tmp_path):
     found = rows(tmp_path / "out")
     assert {row["n_regions"] for row in found} == {6}
     assert "segmenter" in json.loads(found[0]["config"])["sources"]
+
+
+class Contrary(Grid):
+    """A segmenter that breaks its contract in the way it is told."""
+
+    def __init__(self, how: str = "") -> None:
+        super().__init__(n=2)
+        self.__dict__["how"] = how  # the base class is frozen
+        if how == "constructor":
+            raise ValueError("line one\nline two")
+
+    def __call__(self, views, features):
+        labels = super().__call__(views, features).clone()
+        how = self.__dict__["how"]
+        if how == "raises":
+            raise ValueError("line one\nline two")
+        return {
+            "gap": labels * 7,
+            "negative": labels - 1,
+            "float": labels.float(),
+            "shape": labels[:, :-1],
+            "numpy": labels.numpy(),
+        }[how]
+
+
+@pytest.mark.parametrize(
+    ("how", "message", "code"),
+    [
+        ("constructor", "cannot be made from its configuration: ValueError: line one line two", 2),
+        ("raises", "segmenter Contrary failed on", 1),
+        ("gap", "not contiguous from 0", 1),
+        ("negative", "not contiguous from 0", 1),
+        ("float", "gave torch.float32", 1),
+        ("shape", "expected an integer tensor", 1),
+        ("numpy", "gave ndarray", 1),
+    ],
+)
+def test_a_users_segmenter_is_held_to_its_contract(run, images, how, message, code):
+    target = f"segmenter._target_={__name__}.Contrary"
+    more = ["segmenter=custom", target, f"segmenter.kwargs.how={how}", "--limit", "2", "--out", "out"]
+    assert message in run(*tiny(images, *more), code=code).line
+
+
+def test_a_users_class_in_the_current_folder_is_found(run, images, tmp_path):
+    (tmp_path / "besides.py").write_text(
+        "from nasbench.segment.controls import Grid\nclass Mine(Grid):\n    pass\n"
+    )
+    run(*tiny(images, "segmenter=custom", "segmenter._target_=besides.Mine", "--limit", "2", "--out", "out"))
+
+
+def test_cells_that_differ_in_the_data_set_alone_are_told_apart(run, tmp_path):
+    run("segment", "segmenter=grid", "dataset.n=4", "dataset.difficulty=0,3", "--out", "out")
+    found = rows(tmp_path / "out")
+    assert {json.loads(row["config"])["dataset"]["difficulty"] for row in found} == {0, 3}
+    assert len({row["cell"] for row in found}) == 2
+
+
+def test_swept_paths_are_shown_by_what_tells_them_apart(run, images, tmp_path):
+    import shutil
+
+    other = tmp_path / "elsewhere" / "photos"
+    shutil.copytree(images, other)
+    args = tiny(images, "segmenter=grid", "--limit", "4", "--out", "out")
+    args[args.index(f"dataset.root={images}")] = f"dataset.root={images},{other}"
+    run(*args)
+    table = (tmp_path / "out" / "summary.csv").read_text()
+    assert "elsewhere/photos" in table
+    assert str(tmp_path) not in table
+
+
+def test_two_data_sets_share_the_sheet(run, images, tmp_path):
+    run(
+        "segment",
+        "segmenter=grid",
+        "dataset=rendered,folder",
+        "dataset.n=4",
+        f"dataset.root={images}",
+        "--out",
+        "out",
+    )
+    assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_a_larger_artefact_serves_a_smaller_wish(run, images, forwards):
+    args = tiny(images, "segmenter=nas", "segmenter.k=3", "--limit", "12", "--out", "out")
+    run(*args, "save=labels")
+    forwards.clear()
+    assert "0 of 1 units computed" in run(*args, "sheet.images=3").err
+    assert forwards == []
+
+
+def test_on_error_fail_sees_the_failures_of_an_earlier_run(run, tmp_path):
+    photos = make_images(tmp_path / "photos", 3)
+    (photos / "images" / "bad.jpg").write_bytes(b"")
+    args = tiny(photos, "segmenter=grid", "--out", "out")
+    run(*args)
+    result = run(*args, "on_error=fail", code=1)
+    assert "bad.jpg" in result.line
+    assert "kept from an earlier run" in result.line
+
+
+def test_large_k_does_not_fill_the_memory(run, images, tmp_path):
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(
+        *tiny(
+            images, "segmenter=nas", "segmenter.k=700", "segmenter.max_iter=2", "--limit", "1", "--out", "out"
+        )
+    )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000, "kilobytes"
+    assert rows(tmp_path / "out")[0]["n_regions"] <= 700

@@ -102,14 +102,25 @@ def test_foreign_schemas_are_named(folder):
 
 
 def test_artefacts_hold_no_pickles(folder):
-    folder.write_artefact("k-1", {"ids": np.array(["ä"]), "labels": np.zeros((1, 2, 2), np.uint16)})
-    arrays = folder.read_artefact("k-1")
-    assert arrays is not None
-    assert arrays["ids"].tolist() == ["ä"]
-    assert folder.read_artefact("none") is None
-    np.savez(folder.path / "artefacts" / "bad.npz", ids=np.array([{}], dtype=object))
-    with pytest.raises(RunError, match=r"bad\.npz: cannot be read"):
-        folder.read_artefact("bad")
+    arrays = {
+        "ids": np.array(["ä"]),
+        "images": np.zeros((1, 2, 2, 3)),
+        "labels": np.zeros((1, 2, 2), np.uint16),
+    }
+    folder.write_artefact("k", 4, arrays)
+    for wanted in (1, 4):
+        found = folder.read_artefact("k", wanted)
+        assert found is not None
+        assert found["ids"].tolist() == ["ä"]
+    assert folder.read_artefact("k", 5) is None
+    assert folder.read_artefact("none", 1) is None
+    np.savez(folder.path / "artefacts" / "bad-1.npz", ids=np.array([{}], dtype=object))
+    (folder.path / "artefacts" / "cut-1.npz").write_bytes(
+        (folder.path / "artefacts" / "k-4.npz").read_bytes()[:99]
+    )
+    for name in ("bad", "cut"):
+        with pytest.raises(RunError, match=rf"{name}-1\.npz: cannot be read"):
+            folder.read_artefact(name, 1)
 
 
 def test_fresh_forgets_the_run_and_nothing_else(tmp_path):

@@ -161,6 +161,16 @@ def test_k_above_the_distinct_positions_gives_as_many_regions_as_there_are():
     assert result.inertia.item() == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_the_number_of_centroids_at_a_time_changes_nothing(monkeypatch, at_once):
+    stages, size = pyramid(9), (12, 12)
+    whole = factored_kmeans(stages, size, 5)
+    monkeypatch.setattr("nasbench.segment.kmeans._AT_ONCE", at_once)
+    parts = factored_kmeans(stages, size, 5)
+    np.testing.assert_array_equal(parts.labels, whole.labels)
+    torch.testing.assert_close(parts.centroids, whole.centroids)
+
+
 def test_single_position():
     result = factored_kmeans([torch.randn(2, 3, 1, 1)], (1, 1), 3)
     assert (result.labels == 0).all()

@@ -1,0 +1,150 @@
+"""The nodes of one batch (views, pixels, features, regions), each computed on first use and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nasbench.data import Sample, View, ViewSpec, make_view
+from nasbench.digest import canonical_json
+from nasbench.errors import NasbenchError, RunError, SegmentationError
+from nasbench.models import Classifier, Features
+from nasbench.run.build import Parts
+from nasbench.run.device import prepared_classifier
+from nasbench.run.forward import bounded_features
+from nasbench.run.plan import Cell, Settings
+from nasbench.run.task_report import TaskReport
+from nasbench.segment.base import Segmenter, Views
+
+
+@dataclass(frozen=True)
+class Regions:
+    """One image's regions in one cell: labels (h, w) on the view's grid, or why there are none."""
+
+    labels: NDArray[np.int64] | None
+    reason: str = ""
+
+    @property
+    def count(self) -> int | None:
+        """How many, None where there are none."""
+        return None if self.labels is None else int(self.labels.max()) + 1
+
+
+class BatchGraph:
+    """What cells want of one batch; a node's key is its own configuration and that of what it needs."""
+
+    def __init__(self, batch: Sequence[Sample], parts: Parts, settings: Settings, report: TaskReport) -> None:
+        self.batch = batch
+        self.parts = parts
+        self.report = report
+        self._settings = settings
+        self._memo: dict[str, Any] = {}
+
+    def views(self, cell: Cell) -> list[View]:
+        """The batch at the size of the cell's model."""
+
+        def compute() -> list[View]:
+            with self.report.timed("load"):
+                spec = ViewSpec(size=self._classifier(cell).input_size, **cell.config["view"])
+                return [make_view(sample.image, spec) for sample in self.batch]
+
+        views: list[View] = self.once(["views", *self._view_key(cell)], compute)
+        return views
+
+    def features(self, cell: Cell) -> Features:
+        """The cell's activations, from one forward pass."""
+
+        def compute() -> Features:
+            with self.report.timed("forward"):
+                self.report.forwards += len(self.batch)
+                return bounded_features(self._classifier(cell), self._pixels(cell))
+
+        features: Features = self.once(["features", *self._forward_key(cell)], compute)
+        return features
+
+    def regions(self, cell: Cell) -> list[Regions]:
+        """The cell's regions, one per image."""
+        segmenter: Segmenter = self.parts.get("segmenter", cell.config["segmenter"])
+        regions: list[Regions] = self.once(self.regions_key(cell), lambda: self._segment(cell, segmenter))
+        return regions
+
+    def regions_key(self, cell: Cell) -> list[Any]:
+        """What the cell's regions depend on."""
+        segmenter: Segmenter = self.parts.get("segmenter", cell.config["segmenter"])
+        behind = self._forward_key(cell) if segmenter.uses_features else self._view_key(cell)
+        return ["regions", cell.config["segmenter"], *behind]
+
+    def once(self, key: Sequence[Any], compute: Callable[[], Any]) -> Any:
+        """The value kept under a key, computed on first use."""
+        name = canonical_json(list(key))
+        if name not in self._memo:
+            self._memo[name] = compute()
+        return self._memo[name]
+
+    def _pixels(self, cell: Cell) -> Tensor:
+        def compute() -> Tensor:
+            return torch.from_numpy(np.stack([view.pixels for view in self.views(cell)]))
+
+        pixels: Tensor = self.once(["pixels", *self._view_key(cell)], compute)
+        return pixels
+
+    def _segment(self, cell: Cell, segmenter: Segmenter) -> list[Regions]:
+        features = self.features(cell) if segmenter.uses_features else None
+        views = Views(tuple(sample.id for sample in self.batch), self._pixels(cell))
+        with self.report.timed("regions"):
+            try:
+                return [Regions(labels) for labels in _labels(segmenter, views, features)]
+            except SegmentationError:
+                return [_alone(segmenter, views, features, i) for i in range(len(self.batch))]
+
+    def _classifier(self, cell: Cell) -> Classifier:
+        return prepared_classifier(self.parts, cell.config, self._settings.device)
+
+    def _view_key(self, cell: Cell) -> list[Any]:
+        return [cell.config["view"], list(self._classifier(cell).input_size)]
+
+    def _forward_key(self, cell: Cell) -> list[Any]:
+        return [cell.config["model"], cell.config["precision"], *self._view_key(cell)]
+
+
+def _labels(segmenter: Segmenter, views: Views, features: Features | None) -> NDArray[np.int64]:
+    """A segmenter's labels, held to its contract. Raises RunError naming the segmenter."""
+    name = type(segmenter).__name__
+    labels: Any  # what a user's class really returns
+    try:
+        labels = segmenter(views, features)
+    except NasbenchError:
+        raise
+    except Exception as error:  # a user's class may raise anything
+        said = f"{type(error).__name__}: {error}"
+        raise RunError(f"segmenter {name} failed on {', '.join(views.ids[:3])}...: {said}") from error
+    expected = (len(views.ids), *views.size)
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or tuple(labels.shape) != expected:
+        kind = (
+            f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        )
+        raise RunError(f"segmenter {name} gave {kind}; expected an integer tensor {expected}")
+    for sample, image in zip(views.ids, labels, strict=True):
+        found = torch.unique(image)
+        if int(found[0]) != 0 or int(found[-1]) != len(found) - 1:
+            raise RunError(f"segmenter {name} gave labels of {sample} that are not contiguous from 0")
+    return np.asarray(labels.cpu().numpy(), dtype=np.int64)
+
+
+def _alone(segmenter: Segmenter, views: Views, features: Features | None, i: int) -> Regions:
+    """One image of a batch in which some image cannot be segmented."""
+    alone = Views(views.ids[i : i + 1], views.pixels[i : i + 1])
+    part = None
+    if features is not None:
+        stages = tuple(stage[i : i + 1] for stage in features.stages)
+        part = Features(features.logits[i : i + 1], stages, features.final[i : i + 1])
+    try:
+        return Regions(_labels(segmenter, alone, part)[0])
+    except SegmentationError as error:
+        return Regions(None, str(error))
