@@ -50,7 +50,7 @@ def main() -> None:
     classifier = load_classifier(name="resnet50", weights=options.weights)
     print(f"ResNet-50 ({classifier.weights_source}), 224 x 224, k = {K}, {STEPS} steps, one thread")
     print(
-        "| stages | matrix + scikit-learn, s | factored, s | ratio | equal labels, % | worst, % | inertia, relative |"
+        "| stages | matrix + KMeans, s | factored, s | ratio | equal labels, % | worst, % | inertia, rel. |"
     )
     print("|---|---|---|---|---|---|---|")
     for count in (3, 4):
@@ -64,8 +64,8 @@ def main() -> None:
         theirs, ours, equal, inertia = (np.array(column) for column in zip(*rows, strict=True))
         print(
             f"| {count} | {statistics.median(theirs):.2f} | {statistics.median(ours):.3f} "
-            f"| {statistics.median(theirs / ours):.1f} | {100 * np.median(equal):.3f} | {100 * equal.min():.3f} "
-            f"| {np.abs(inertia).max():.1e} |"
+            f"| {statistics.median(theirs / ours):.1f} | {100 * np.median(equal):.3f} "
+            f"| {100 * equal.min():.3f} | {np.abs(inertia).max():.1e} |"
         )
 
 
