@@ -18,7 +18,7 @@ check: $(VENV)/.check  ## lint and type-check
 	$(BIN)/mypy
 
 bench: $(VENV)/.test  ## every benchmark, one after the other; takes minutes
-	$(BIN)/python scripts/bench_kmeans.py
+	$(BIN)/python scripts/bench_segment.py
 	$(BIN)/python scripts/bench_render.py
 	$(BIN)/python scripts/bench_startup.py
 

@@ -69,23 +69,73 @@ class ImageNet(Target):
 
 
 @dataclass
-class Nas(Target):
+class Bsds500(Target):
+    """`nasbench.data.bsds500.BSDS500Dataset`."""
+
+    root: str = "???"
+    split: str | None = None
+
+
+@dataclass
+class Stl10(Target):
+    """`nasbench.data.stl10.STL10Dataset`."""
+
+    root: str = "???"
+    split: str = "test"
+
+
+@dataclass
+class Regions(Target):
+    """What every segmenter of ours has beside its constructor's keys."""
+
+    match: int | None = None
+
+
+@dataclass
+class Nas(Regions):
     """`nasbench.segment.nas.Nas`."""
 
     k: int = 10
     stages: list[int] = field(default_factory=lambda: [-3, -2, -1])
     scaling: str = "variance"
     stage_weights: list[float] | None = None
-    max_iter: int = 20
+    warm_up: int = 10
+    max_iter: int = 2
     restarts: int = 1
     mode: str = "exact"
     connected: bool = False
     min_size: float = 0.0
+    source: str = "self"
+    outlier_norm: float | None = 3.0
     seed: int = 0
 
 
 @dataclass
-class Slic(Target):
+class NasImage(Nas):
+    """`nasbench.segment.edges.NasImage`."""
+
+    radius: int = 8
+    eps: float = 0.001
+
+
+@dataclass
+class NasTree(Target):
+    """`nasbench.segment.tree.NasTree`: meets any count by itself, so there is nothing to match."""
+
+    n: int = 10
+    k: int = 64
+    min_size: float = 0.0005
+    stages: list[int] = field(default_factory=lambda: [-3, -2, -1])
+    scaling: str = "variance"
+    stage_weights: list[float] | None = None
+    warm_up: int = 10
+    max_iter: int = 2
+    outlier_norm: float | None = 3.0
+    seed: int = 0
+
+
+@dataclass
+class Slic(Regions):
     """`nasbench.segment.classical.Slic`."""
 
     n: int = 10
@@ -96,10 +146,56 @@ class Slic(Target):
 
 
 @dataclass
-class Grid(Target):
+class Felzenszwalb(Regions):
+    """`nasbench.segment.classical.Felzenszwalb`."""
+
+    scale: float = 100.0
+    sigma: float = 0.8
+    min_size: float = 0.002
+
+
+@dataclass
+class Watershed(Regions):
+    """`nasbench.segment.classical.Watershed`."""
+
+    n: int = 10
+    compactness: float = 0.001
+    sigma: float = 1.0
+
+
+@dataclass
+class Quickshift(Regions):
+    """`nasbench.segment.classical.Quickshift`."""
+
+    kernel_size: float = 8.0
+    max_dist: float = 32.0
+    ratio: float = 1.0
+    seed: int = 0
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class FeatureFactorisation(Regions):
+    """`nasbench.segment.factorisation.FeatureFactorisation`."""
+
+    n: int = 10
+    stage: int = -1
+    max_iter: int = 200
+
+
+@dataclass
+class Grid(Regions):
     """`nasbench.segment.controls.Grid`."""
 
     n: int = 10
+
+
+@dataclass
+class Random(Regions):
+    """`nasbench.segment.controls.Random`."""
+
+    n: int = 10
+    seed: int = 0
 
 
 @dataclass
@@ -114,6 +210,7 @@ class RegionScores(Target):
     """`nasbench.segment.scores.RegionScores`."""
 
     names: list[str] = field(default_factory=list)
+    boundary_tolerance: float = 0.0025
 
 
 @dataclass
@@ -174,9 +271,18 @@ SCHEMAS: dict[str, type[Target]] = {
     "nasbench.data.rendered.RenderedDataset": Rendered,
     "nasbench.data.folder.FolderDataset": Folder,
     "nasbench.data.imagenet.ImageNetDataset": ImageNet,
+    "nasbench.data.bsds500.BSDS500Dataset": Bsds500,
+    "nasbench.data.stl10.STL10Dataset": Stl10,
     "nasbench.segment.nas.Nas": Nas,
+    "nasbench.segment.edges.NasImage": NasImage,
+    "nasbench.segment.tree.NasTree": NasTree,
     "nasbench.segment.classical.Slic": Slic,
+    "nasbench.segment.classical.Felzenszwalb": Felzenszwalb,
+    "nasbench.segment.classical.Watershed": Watershed,
+    "nasbench.segment.classical.Quickshift": Quickshift,
+    "nasbench.segment.factorisation.FeatureFactorisation": FeatureFactorisation,
     "nasbench.segment.controls.Grid": Grid,
+    "nasbench.segment.controls.Random": Random,
     "nasbench.segment.scores.RegionScores": RegionScores,
 }
 

@@ -2,8 +2,8 @@
 
 A dataset is any object with the attributes and methods of `Dataset`; it turns ids into samples and converts
 every foreign convention at the door, so that boxes are half-open and orientation is applied ever after. A new
-reader is one file here plus one YAML in `configs/dataset`. The room imports NumPy and PIL, no other room, and
-never torch.
+reader is one file here plus one YAML in `configs/dataset`. The room imports NumPy, PIL and SciPy, no other
+room, and never torch.
 """
 
 from nasbench.data.order import run_order

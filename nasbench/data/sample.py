@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Truth = Literal["mask", "box"]
+Truth = Literal["mask", "box", "segments"]
 
 
 def no_boxes() -> NDArray[np.float64]:
@@ -29,6 +29,8 @@ class Sample:
         mask: (H, W) bool, the object; None where there is none.
         ignore: (H, W) bool, pixels that count for nothing; None where there are none.
         parts: part name -> (H, W) bool, visible pixels of that part.
+        segmentations: (H, W) int32 label maps of the whole image, one per annotator. The numbers only tell
+            segments apart; negative where the annotator said nothing.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Sample:
     mask: NDArray[np.bool_] | None = None
     ignore: NDArray[np.bool_] | None = None
     parts: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    segmentations: tuple[NDArray[np.int32], ...] = ()
 
 
 class Dataset(Protocol):
@@ -45,7 +48,8 @@ class Dataset(Protocol):
 
     Attributes:
         classes: names by class index; empty where unknown.
-        truth: what object scores are measured against, "mask", "box", or None.
+        truth: what scores are measured against: the object's "mask" or "box", people's "segments" of the
+            whole image (no object then), or None.
     """
 
     classes: Sequence[str]

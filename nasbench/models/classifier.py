@@ -115,6 +115,7 @@ class Classifier:
             logits=logits.float(),
             stages=tuple(m.float().contiguous() for m in maps),
             final=grid.float().contiguous(),
+            tokens=hasattr(self.module, "num_prefix_tokens"),
         )
 
     def to(

@@ -16,8 +16,11 @@ class Features:
         stages: one (B, C_l, h_l, w_l) tensor per stage, shallow to deep; prefix tokens dropped, token
             grids restored.
         final: (B, C, h, w), what enters the pooling before the classification head.
+        tokens: whether the stages are grids of a transformer's tokens, some of which may have taken over
+            other work than describing their place (Darcet et al. 2024).
     """
 
     logits: Tensor
     stages: tuple[Tensor, ...]
     final: Tensor
+    tokens: bool = False

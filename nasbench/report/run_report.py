@@ -119,9 +119,7 @@ def _table(rows: Sequence[SummaryRow], labels: Sequence[str]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        title="mean over images [95 % interval], higher is better except for n_regions", title_justify="left"
-    )
+    table = Table(title="mean over images [95 % interval]", title_justify="left")
     for column, side in (
         ("cell", "left"),
         ("metric", "left"),

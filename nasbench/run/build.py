@@ -11,6 +11,7 @@ from typing import Any
 
 from nasbench.digest import canonical_json, digest_bytes
 from nasbench.errors import NasbenchError, UsageError
+from nasbench.segment.matching import Matched
 
 
 class Parts:
@@ -40,17 +41,22 @@ class Parts:
 def build(group: str, node: Mapping[str, Any]) -> Any:
     """Call a node's `_target_` with its other keys.
 
-    `kwargs` is passed as a dictionary to a target with a parameter of that name, and spread otherwise.
+    `kwargs` is passed as a dictionary to a target with a parameter of that name, and spread otherwise. A
+    segmenter's `match` wraps it in `Matched`, unless it has a parameter of that name itself.
     Raises UsageError naming the group where the target cannot be imported or called so.
     """
     name = node["_target_"]
     target = _import(group, name)
     arguments = {key: value for key, value in node.items() if key != "_target_"}
+    match = None
+    if group == "segmenter" and "match" in arguments and "match" not in _named_parameters(target):
+        match = arguments.pop("match")
     if "kwargs" in arguments and "kwargs" not in _named_parameters(target):
         spread = arguments.pop("kwargs") or {}
         arguments |= {str(key): value for key, value in spread.items()}
     try:
-        return target(**arguments)
+        built = target(**arguments)
+        return built if match is None else Matched(built, match)
     except NasbenchError:
         raise
     except Exception as error:  # a user's class may raise anything

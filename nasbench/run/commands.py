@@ -13,7 +13,7 @@ from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell
 from nasbench.segment.scores import RegionScores, Scene, Score
 
-Truth = Literal["mask", "box"] | None
+Truth = Literal["mask", "box", "segments"] | None
 
 
 class Command(Protocol):
@@ -47,8 +47,9 @@ class Segment:
         def compute() -> Sequence[Score]:
             with graph.report.timed("scores"):
                 mapped = view.labels_to_image(labels)
+                target = _target(sample, truth)
                 return metric(
-                    Scene(sample.image, mapped, count, _target(sample, truth), truth, sample.ignore)
+                    Scene(sample.image, mapped, count, target, truth, sample.ignore, sample.segmentations)
                 )
 
         scores: Sequence[Score] = graph.once([cell.config["metric"], graph.regions_key(cell), i], compute)

@@ -37,3 +37,18 @@ def prepared_classifier(parts: Parts, config: Mapping[str, Any], device: str) ->
     # Two cells may use one network in two precisions.
     classifier: Classifier = parts.get("model", config["model"], finish, variant=precision)
     return classifier
+
+
+def untrained_classifier(parts: Parts, config: Mapping[str, Any], device: str) -> Classifier:
+    """The cell's network with random weights, in the same place and precision: a control.
+
+    timm starts a ResNet's residual branches at zero, which leaves little but the stem and the shortcuts; they
+    are started like the rest where the network offers it.
+    """
+    model = dict(config["model"])
+    model |= {"weights": "random", "num_classes": None}
+    lively = {**model, "kwargs": {**(model.get("kwargs") or {}), "zero_init_last": False}}
+    try:
+        return prepared_classifier(parts, {**config, "model": lively}, device)
+    except UsageError:  # a network without that option
+        return prepared_classifier(parts, {**config, "model": model}, device)

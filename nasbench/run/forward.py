@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -36,4 +38,6 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 def _joined(a: Features, b: Features) -> Features:
     stages = tuple(torch.cat(pair) for pair in zip(a.stages, b.stages, strict=True))
-    return Features(torch.cat([a.logits, b.logits]), stages, torch.cat([a.final, b.final]))
+    return replace(
+        a, logits=torch.cat([a.logits, b.logits]), stages=stages, final=torch.cat([a.final, b.final])
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,11 @@ from nasbench.digest import canonical_json
 from nasbench.errors import NasbenchError, RunError, SegmentationError
 from nasbench.models import Classifier, Features
 from nasbench.run.build import Parts
-from nasbench.run.device import prepared_classifier
+from nasbench.run.device import prepared_classifier, untrained_classifier
 from nasbench.run.forward import bounded_features
 from nasbench.run.plan import Cell, Settings
 from nasbench.run.task_report import TaskReport
-from nasbench.segment.base import Segmenter, Views
+from nasbench.segment.base import Segmenter, Source, Views
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,20 @@ class BatchGraph:
         views: list[View] = self.once(["views", *self._view_key(cell)], compute)
         return views
 
-    def features(self, cell: Cell) -> Features:
-        """The cell's activations, from one forward pass."""
+    def features(self, cell: Cell, source: Source = "self") -> Features:
+        """The cell's activations, or those of a control, from one forward pass."""
 
         def compute() -> Features:
+            classifier, pixels = self._classifier(cell), self._pixels(cell)
+            if source == "random_weights":
+                classifier = untrained_classifier(self.parts, cell.config, self._settings.device)
+            if source == "mirror":
+                pixels = pixels.flip(-1)
             with self.report.timed("forward"):
                 self.report.forwards += len(self.batch)
-                return bounded_features(self._classifier(cell), self._pixels(cell))
+                return bounded_features(classifier, pixels)
 
-        features: Features = self.once(["features", *self._forward_key(cell)], compute)
+        features: Features = self.once(["features", source, *self._forward_key(cell)], compute)
         return features
 
     def regions(self, cell: Cell) -> list[Regions]:
@@ -95,7 +100,8 @@ class BatchGraph:
         return pixels
 
     def _segment(self, cell: Cell, segmenter: Segmenter) -> list[Regions]:
-        features = self.features(cell) if segmenter.uses_features else None
+        source: Source = getattr(segmenter, "source", "self")
+        features = self.features(cell, source) if segmenter.uses_features else None
         views = Views(tuple(sample.id for sample in self.batch), self._pixels(cell))
         with self.report.timed("regions"):
             try:
@@ -143,7 +149,9 @@ def _alone(segmenter: Segmenter, views: Views, features: Features | None, i: int
     part = None
     if features is not None:
         stages = tuple(stage[i : i + 1] for stage in features.stages)
-        part = Features(features.logits[i : i + 1], stages, features.final[i : i + 1])
+        part = replace(
+            features, logits=features.logits[i : i + 1], stages=stages, final=features.final[i : i + 1]
+        )
     try:
         return Regions(_labels(segmenter, alone, part)[0])
     except SegmentationError as error:

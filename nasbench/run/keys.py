@@ -17,7 +17,7 @@ from nasbench.run.build import source_digest
 from nasbench.run.rows import ROW_SCHEMA
 
 # Whose results enter the rows; other versions may give other last bits.
-_NUMERIC = ("numpy", "pillow", "scikit-image", "scipy", "timm", "torch")
+_NUMERIC = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "timm", "torch")
 
 # Keys whose values are paths, in any group.
 PATH_KEYS = ("root", "labels", "weights")
@@ -56,7 +56,12 @@ def keyed_config(config: Mapping[str, Any], model: Mapping[str, Any]) -> dict[st
     keyed = {key: value for key, value in config.items() if key != "model"}
     keyed["dataset"] = {key: value for key, value in config["dataset"].items() if key not in _OUTSIDE}
     described = {key: value for key, value in model.items() if key != "weights"}
-    keyed["model"] = {"_target_": config["model"]["_target_"], **described}
+    # The seed too: the control `random_weights` starts an untrained network from it.
+    keyed["model"] = {
+        "_target_": config["model"]["_target_"],
+        "seed": config["model"].get("seed"),
+        **described,
+    }
     for group, node in config.items():
         if isinstance(node, Mapping) and "_target_" in node:
             source = source_digest(node["_target_"])

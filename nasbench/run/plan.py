@@ -70,6 +70,7 @@ class Cell:
         config: its configuration, with paths.
         swept: swept key -> this cell's value.
         keyed: its configuration with digests in place of paths.
+        forward: names the forward pass it needs; None where it needs none.
     """
 
     index: int
@@ -77,6 +78,7 @@ class Cell:
     config: dict[str, Any]
     swept: dict[str, Any]
     keyed: dict[str, Any]
+    forward: str | None
 
     @property
     def digest(self) -> str:
@@ -177,15 +179,11 @@ class Plan:
         ]
 
     def forwards(self, tasks: Sequence[Task]) -> int:
-        """Images these tasks send through a network: each once per distinct model and view."""
-        total = 0
-        for task in tasks:
-            distinct = {
-                canonical_json([cell.config[key] for key in ("model", "view", "precision")])
-                for cell in task.cells
-            }
-            total += len(distinct) * len(task.units[0].samples)
-        return total
+        """Images these tasks send through a network: each once per distinct forward pass."""
+        return sum(
+            len({cell.forward for cell in task.cells if cell.forward}) * len(task.units[0].samples)
+            for task in tasks
+        )
 
 
 def make_plan(
@@ -241,12 +239,19 @@ def make_plan(
                 }
             )
         samples, truth = listed[name]
-        cell = Cell(index, choices, config, swept[index], keyed_config(config, described))
+        forward = _forward(config, segmenter) if segmenter.uses_features else None
+        cell = Cell(index, choices, config, swept[index], keyed_config(config, described), forward)
         planned.append(cell)
         for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
             part = samples[start : start + UNIT_SAMPLES]
             units.append(Unit(unit_key(command, choices, cell.keyed, part, truth), index, block, part))
     return Plan(command, tuple(planned), tuple(units), settings, list(models.values()), datasets)
+
+
+def _forward(config: Mapping[str, Any], segmenter: Any) -> str:
+    """Names the forward pass that a cell's segmenter needs."""
+    source = getattr(segmenter, "source", "self")
+    return canonical_json([config["model"], config["view"], config["precision"], source])
 
 
 def _with_short_paths(swept: list[dict[str, Any]]) -> list[dict[str, Any]]:

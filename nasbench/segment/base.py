@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from nasbench.models.features import Features
+
+# Whose activations are clustered: the model's; for controls those of an untrained network of the same kind or
+# of the mirrored image (whose regions are not mirrored back); or none but the pixels themselves.
+Source = Literal["self", "random_weights", "mirror", "pixels"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Segmenter(Protocol):
     A segmenter that picks stages may have a method `check_stages(n)`, which is called with the model's
     number of stages before a run begins and raises UsageError.
 
-    Attributes:
-        uses_features: whether `features` is read; where it is not, no forward pass is spent.
+    A segmenter may have an attribute `source` that asks for other activations than the model's own: see
+    `Source`.
     """
 
-    uses_features: ClassVar[bool]
+    @property
+    def uses_features(self) -> bool:
+        """Whether `features` is read; where it is not, no forward pass is spent."""
+        ...
 
     def __call__(self, views: Views, features: Features | None) -> Tensor:
         """Labels (B, H, W) int64 on the views' grid, contiguous from 0 in each image.

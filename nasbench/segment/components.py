@@ -33,7 +33,7 @@ def _split(image: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _absorb(labels: NDArray[np.int64], least: float) -> NDArray[np.int64]:
     """Merge components below `least` pixels into their closest neighbour until none is left."""
-    borders = _borders(labels)
+    borders = region_borders(labels)
     sizes = dict(enumerate(np.bincount(labels.ravel()).tolist()))
     parent = np.arange(len(sizes))
     while len(sizes) > 1:
@@ -53,7 +53,7 @@ def _absorb(labels: NDArray[np.int64], least: float) -> NDArray[np.int64]:
     return compact.reshape(labels.shape).astype(np.int64)
 
 
-def _borders(labels: NDArray[np.int64]) -> dict[int, dict[int, int]]:
+def region_borders(labels: NDArray[np.int64]) -> dict[int, dict[int, int]]:
     """For each label its neighbours and the number of pixel edges shared with them."""
     pairs = np.concatenate(
         [

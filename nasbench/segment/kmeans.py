@@ -8,15 +8,14 @@ and stays empty, so fewer labels than k appear.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from nasbench.segment.start import sampled_start
 from nasbench.segment.virtual import VirtualFeatures
 
 Mode = Literal["exact", "coarse"]
@@ -49,6 +48,7 @@ def factored_kmeans(
     *,
     init: Tensor | None = None,
     max_iter: int = 20,
+    warm_up: int = 0,
     seed: int | Sequence[int] = 0,
     mode: Mode = "exact",
 ) -> KMeansResult:
@@ -58,12 +58,14 @@ def factored_kmeans(
         stages: (B, C_l, h_l, w_l) floating-point tensors on one device, any number of them.
         size: (H, W), the target grid.
         k: number of clusters, at least 1. Above the number of distinct positions, fewer labels appear.
-        init: (B, k, ΣC) starting centroids; default greedy k-means++ on the grid of the finest stage.
+        init: (B, k, ΣC) starting centroids; default k-means++ and 20 steps on a sample (`sampled_start`).
         max_iter: (assign, update) steps at most; 0 only assigns to the start.
+        warm_up: steps on a grid of a quarter of the positions a side before those, at most. They cost a
+            fraction of a step on the target grid and leave it little to do.
         seed: of the k-means++ draws; one for all images, or B of them. An image's result depends on its
             own seed only, not on its place in the batch.
-        mode: "exact" iterates on the target grid; "coarse" iterates on the grid of the finest stage and
-            only assigns on the target grid.
+        mode: "exact" iterates on the target grid; "coarse" iterates on a quarter of the positions a side
+            and only assigns on the target grid.
 
     Returns:
         Labels, centroids, inertia and step counts, on the stages' device.
@@ -73,23 +75,23 @@ def factored_kmeans(
     """
     if k < 1:
         raise ValueError(f"k is {k}; it must be at least 1")
-    if max_iter < 0:
-        raise ValueError(f"max_iter is {max_iter}; it must be at least 0")
+    for name, value in (("max_iter", max_iter), ("warm_up", warm_up)):
+        if value < 0:
+            raise ValueError(f"{name} is {value}; it must be at least 0")
     if mode not in ("exact", "coarse"):
         raise ValueError(f"mode is {mode!r}; choose exact or coarse")
     features = VirtualFeatures.of(stages, size)
     seeds = _seeds(seed, features.batch)
     if init is not None:
         _check_init(init, (features.batch, k, sum(features.channels)))
+    steps = (warm_up, max_iter)
     if features.stages[0].device.type != "cpu":
-        return _cluster(features, init, k, max_iter=max_iter, seeds=seeds, mode=mode)
+        return _cluster(features, init, k, steps=steps, seeds=seeds, mode=mode)
     # One image's maps fit into a processor's cache, a batch's do not: image by image is twice as fast.
     results = []
     for i in range(features.batch):
         start = None if init is None else init[i : i + 1]
-        results.append(
-            _cluster(features.image(i), start, k, max_iter=max_iter, seeds=seeds[i : i + 1], mode=mode)
-        )
+        results.append(_cluster(features.image(i), start, k, steps=steps, seeds=seeds[i : i + 1], mode=mode))
     return KMeansResult(
         labels=torch.cat([r.labels for r in results]),
         centroids=torch.cat([r.centroids for r in results]),
@@ -99,15 +101,23 @@ def factored_kmeans(
 
 
 def _cluster(
-    features: VirtualFeatures, init: Tensor | None, k: int, *, max_iter: int, seeds: Sequence[int], mode: Mode
+    features: VirtualFeatures,
+    init: Tensor | None,
+    k: int,
+    *,
+    steps: tuple[int, int],
+    seeds: Sequence[int],
+    mode: Mode,
 ) -> KMeansResult:
     full, mean = features.centred()
-    coarse = full.at_size(_finest(full))
-    centroids = _plus_plus(coarse, k, seeds) if init is None else init.to(mean) - mean[:, None]
-    centroids, n_iter = _lloyd(full if mode == "exact" else coarse, centroids, max_iter)
+    coarse = full.at_size(_quarter(full.size))
+    centroids = sampled_start(full, k, seeds) if init is None else init.to(mean) - mean[:, None]
+    if steps[0]:
+        centroids, _ = _lloyd(coarse, centroids, steps[0])
+    centroids, n_iter = _lloyd(full if mode == "exact" else coarse, centroids, steps[1])
     labels, score = _assign(full, centroids)
-    distance = (full.square_norms() + score).clamp(min=0)
-    inertia = distance.flatten(1).sum(dim=1, dtype=torch.float64)
+    norms = full.mean_square_norm().double() * (full.size[0] * full.size[1])
+    inertia = (norms + score.flatten(1).sum(dim=1, dtype=torch.float64)).clamp(min=0)
     return KMeansResult(labels, centroids + mean[:, None], inertia, n_iter)
 
 
@@ -118,11 +128,9 @@ def _check_init(init: Tensor, expected: tuple[int, int, int]) -> None:
         raise ValueError("init holds NaN or infinite values")
 
 
-def _finest(features: VirtualFeatures) -> tuple[int, int]:
-    """The largest native grid among the stages, not above the target grid."""
-    height = max(int(stage.shape[2]) for stage in features.stages)
-    width = max(int(stage.shape[3]) for stage in features.stages)
-    return min(height, features.size[0]), min(width, features.size[1])
+def _quarter(size: tuple[int, int]) -> tuple[int, int]:
+    """A grid of a quarter of the positions a side."""
+    return -(-size[0] // 4), -(-size[1] // 4)
 
 
 def _seeds(seed: int | Sequence[int], batch: int) -> list[int]:
@@ -157,11 +165,10 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
 
 def _sums(features: VirtualFeatures, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Σ x(p) over each cluster (B, k, ΣC), and the clusters' sizes (B, k)."""
-    dtype = features.stages[0].dtype
     sums, counts = [], []
     for first in range(0, k, _AT_ONCE):
-        clusters = range(first, min(first + _AT_ONCE, k))
-        indicator = torch.stack([labels == j for j in clusters], dim=1).to(dtype)
+        clusters = torch.arange(first, min(first + _AT_ONCE, k), device=labels.device)
+        indicator = (labels[:, None] == clusters[:, None, None]).to(features.stages[0].dtype)
         counts.append(indicator.flatten(2).sum(dim=2))
         sums.append(features.pull(indicator))
     return torch.cat(sums, dim=1), torch.cat(counts, dim=1)
@@ -169,20 +176,17 @@ def _sums(features: VirtualFeatures, labels: Tensor, k: int) -> tuple[Tensor, Te
 
 def _assign(features: VirtualFeatures, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest centroids (B, H, W) and ‖x − c‖² − ‖x‖² there; the lower index wins a tie."""
-    best = labels = None
+    found: list[tuple[Tensor, Tensor]] = []
     for first in range(0, centroids.shape[1], _AT_ONCE):
         part = centroids[:, first : first + _AT_ONCE]
-        scores = part.square().sum(dim=2)[:, :, None, None] - 2 * features.inner(part)
-        for j in range(scores.shape[1]):
-            if best is None or labels is None:
-                best = scores[:, 0].clone()
-                labels = torch.zeros(best.shape, dtype=torch.int64, device=best.device)
-                continue
-            nearer = scores[:, j] < best
-            labels.masked_fill_(nearer, first + j)
-            best = torch.where(nearer, scores[:, j], best)
-    assert best is not None
-    assert labels is not None
+        # ‖c‖² − 2⟨x, c⟩, in place: a fresh array of this size costs as much as the arithmetic.
+        scores = features.inner(part).mul_(-2).add_(part.square().sum(dim=2)[:, :, None, None])
+        best, labels = scores.min(dim=1)
+        found.append((labels + first, best))
+    labels, best = found[0]
+    for others, score in found[1:]:
+        nearer = score < best
+        labels, best = torch.where(nearer, others, labels), torch.where(nearer, score, best)
     return labels, best
 
 
@@ -205,38 +209,3 @@ def _fill_empty(
             counts[image, old] -= 1
             sums[image, cluster] = x
             counts[image, cluster] = 1
-
-
-def _plus_plus(features: VirtualFeatures, k: int, seeds: Sequence[int]) -> Tensor:
-    """Greedy k-means++ (Arthur & Vassilvitskii 2007): of 2 + ln k candidates the best is kept."""
-    draws = [np.random.default_rng(seed) for seed in seeds]
-    norms = features.square_norms()
-    device, positions = norms.device, norms[0].numel()
-    trials = 2 + int(math.log(k))
-    first = torch.tensor([int(draw.integers(positions)) for draw in draws], device=device)
-    chosen = [_points(features, first[:, None])]
-    nearest = _distances(features, norms, chosen[0])[:, 0]
-    for _ in range(1, k):
-        uniform = torch.tensor(np.stack([draw.random(trials) for draw in draws]), device=device)
-        cumulative = nearest.flatten(1).double().cumsum(dim=1)
-        index = torch.searchsorted(cumulative, uniform * cumulative[:, -1:]).clamp(max=positions - 1)
-        candidates = _points(features, index)
-        reduced = torch.minimum(_distances(features, norms, candidates), nearest[:, None])
-        best = reduced.flatten(2).sum(dim=2, dtype=torch.float64).argmin(dim=1)
-        rows = torch.arange(len(seeds), device=device)
-        nearest = reduced[rows, best]
-        chosen.append(candidates[rows, best][:, None])
-    return torch.cat(chosen, dim=1)
-
-
-def _points(features: VirtualFeatures, index: Tensor) -> Tensor:
-    """x(p) at flat positions: index (B, n) -> (B, n, ΣC)."""
-    height, width = features.size
-    marker = torch.nn.functional.one_hot(index, height * width).to(features.stages[0].dtype)
-    return features.pull(marker.unflatten(2, (height, width)))
-
-
-def _distances(features: VirtualFeatures, norms: Tensor, vectors: Tensor) -> Tensor:
-    """‖x(p) − v‖² (B, n, H, W), never below 0."""
-    square = vectors.square().sum(dim=2)[:, :, None, None]
-    return (norms[:, None] - 2 * features.inner(vectors) + square).clamp(min=0)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.errors import UsageError
+from nasbench.segment.superpixel_scores import (
+    achievable_segmentation_accuracy,
+    boundary_precision,
+    boundary_recall,
+    compactness,
+    undersegmentation_error,
+)
+
+Truth = Literal["mask", "box", "segments"]
 
 
 @dataclass(frozen=True)
@@ -38,16 +48,19 @@ class Scene:
         labels: (H, W) int64 regions, -1 outside the view.
         n_regions: number of regions on the view's grid.
         target: (H, W) bool, the object; None where this image has none.
-        truth: what the data set offers: "mask", "box" or None.
+        truth: what the data set offers: "mask", "box", "segments" or None.
         ignore: (H, W) bool, pixels that count for nothing; None where there are none.
+        segmentations: (H, W) int32 each, one person's segments; negative where nobody said what is there.
+            Read where `truth` is "segments".
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
     n_regions: int
     target: NDArray[np.bool_] | None
-    truth: Literal["mask", "box"] | None
+    truth: Truth | None
     ignore: NDArray[np.bool_] | None = None
+    segmentations: Sequence[NDArray[np.int32]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +68,15 @@ class RegionScores:
     """The scores of `nasbench segment`.
 
     Attributes:
-        names: which, out of n_regions, object_iou and explained_variation. object_iou is called
-            object_iou_box where it is measured against boxes.
+        names: which, out of n_regions, object_iou, explained_variation, undersegmentation_error,
+            achievable_segmentation_accuracy, boundary_recall, boundary_precision and compactness. A score
+            that needs a truth has `_box` added to its name where it is measured against boxes.
+        boundary_tolerance: how far off a boundary may be for recall and precision, as a share of the image's
+            diagonal, in 0..1; rounded to whole pixels.
     """
 
     names: Sequence[str] = ("n_regions", "object_iou", "explained_variation")
+    boundary_tolerance: float = 0.0025
 
     def __post_init__(self) -> None:
         if not self.names or len(set(self.names)) < len(self.names):
@@ -69,14 +86,19 @@ class RegionScores:
         for name in self.names:
             if name not in _SCORES:
                 raise UsageError(f"metric.names holds {name}; choose from {', '.join(_SCORES)}")
+        if not 0 <= self.boundary_tolerance <= 1:
+            raise UsageError(
+                "metric.boundary_tolerance must be a share of the diagonal, 0 to 1, not "
+                f"{self.boundary_tolerance}"
+            )
 
-    def titles(self, truth: Literal["mask", "box"] | None) -> list[str]:
+    def titles(self, truth: Truth | None) -> list[str]:
         """The metric names that rows carry for a data set with this truth."""
         return [_title(name, truth) for name in self.names]
 
     def __call__(self, scene: Scene) -> list[Score]:
         """One score per name, in their order."""
-        return [_SCORES[name](scene) for name in self.names]
+        return [_SCORES[name](scene, self) for name in self.names]
 
 
 def best_union_iou(labels: NDArray[np.int64], target: NDArray[np.bool_]) -> float:
@@ -120,13 +142,18 @@ def explained_variation(image: NDArray[np.uint8], labels: NDArray[np.int64]) -> 
 
 
 _SPACE = "image pixels, labels mapped back by nearest pixel centre"
+_AGAINST = {
+    "mask": "the mask and the rest, as two segments",
+    "box": "the union of all boxes and the rest, as two segments",
+    "segments": "each annotator's segments; mean over the annotators",
+}
 
 
-def _n_regions(scene: Scene) -> Score:
+def _n_regions(scene: Scene, _: RegionScores) -> Score:
     return Score("n_regions", float(scene.n_regions), "", {"space": "view grid"})
 
 
-def _object_iou(scene: Scene) -> Score:
+def _object_iou(scene: Scene, _: RegionScores) -> Score:
     conventions = {
         "space": _SPACE,
         "target": "union of all boxes" if scene.truth == "box" else "mask",
@@ -145,24 +172,111 @@ def _object_iou(scene: Scene) -> Score:
     return Score(name, best_union_iou(labels, target), "", conventions)
 
 
-def _explained_variation(scene: Scene) -> Score:
+def _explained_variation(scene: Scene, _: RegionScores) -> Score:
     value = explained_variation(scene.image, scene.labels)
     reason = "" if value is not None else "the image is of one colour: there is no variation to explain"
     return Score("explained_variation", value, reason, {"space": _SPACE, "colour": "RGB, 8 bit"})
 
 
-def _title(name: str, truth: Literal["mask", "box"] | None) -> str:
-    return "object_iou_box" if name == "object_iou" and truth == "box" else name
+def _compactness(scene: Scene, _: RegionScores) -> Score:
+    value = compactness(scene.labels)
+    conventions = {"space": _SPACE, "perimeter": "pixel sides, with the image's edge", "mean": "by area"}
+    return Score("compactness", value, "" if value is not None else "no pixel has a label", conventions)
 
 
-def _no_target(truth: Literal["mask", "box"] | None) -> str:
+def _undersegmentation_error(scene: Scene, _: RegionScores) -> Score:
+    conventions = {"variant": "min form (Neubert & Protzel 2012)"}
+    return _against_truth("undersegmentation_error", scene, undersegmentation_error, _NO_PIXEL, conventions)
+
+
+def _achievable_segmentation_accuracy(scene: Scene, _: RegionScores) -> Score:
+    score = achievable_segmentation_accuracy
+    return _against_truth("achievable_segmentation_accuracy", scene, score, _NO_PIXEL, {})
+
+
+def _boundary_recall(scene: Scene, metric: RegionScores) -> Score:
+    def score(labels: NDArray[Any], truth: NDArray[Any]) -> float | None:
+        return boundary_recall(labels, truth, tolerance=metric.boundary_tolerance)
+
+    reason = "no boundary in the truth"
+    return _against_truth("boundary_recall", scene, score, reason, _boundary_conventions(metric))
+
+
+def _boundary_precision(scene: Scene, metric: RegionScores) -> Score:
+    def score(labels: NDArray[Any], truth: NDArray[Any]) -> float | None:
+        return boundary_precision(labels, truth, tolerance=metric.boundary_tolerance)
+
+    reason = "no boundary in the truth or, with one region, in the segmentation"
+    return _against_truth("boundary_precision", scene, score, reason, _boundary_conventions(metric))
+
+
+_NO_PIXEL = "no pixel has both a label and a truth"
+
+
+def _boundary_conventions(metric: RegionScores) -> dict[str, str]:
+    return {
+        "boundary": "pixels with a 4-neighbour in another region: both sides",
+        "tolerance": f"{metric.boundary_tolerance:g} of the image's diagonal, rounded, in a square window",
+        "no_boundary": "annotators who drew none are left out",
+    }
+
+
+def _against_truth(
+    name: str,
+    scene: Scene,
+    score: Callable[[NDArray[Any], NDArray[Any]], float | None],
+    undefined: str,
+    conventions: dict[str, str],
+) -> Score:
+    """The mean of a score over all truths of the scene for which it is defined."""
+    title = _title(name, scene.truth)
+    conventions = conventions | {"space": _SPACE, "outside_view": "left out", "ignored_pixels": "left out"}
+    if scene.truth is not None:
+        conventions["truth"] = _AGAINST[scene.truth]
+    truths, reason = _truths(scene)
+    if not truths:
+        return Score(title, None, reason, conventions)
+    values = [value for truth in truths if (value := score(scene.labels, truth)) is not None]
+    if not values:
+        return Score(title, None, undefined, conventions)
+    return Score(title, math.fsum(values) / len(values), "", conventions)
+
+
+def _truths(scene: Scene) -> tuple[list[NDArray[Any]], str]:
+    """All segmentations of people, -1 where ignored; or none, and why."""
+    kept = True if scene.ignore is None else ~scene.ignore
+    if scene.truth is None:
+        return [], "the data set has no masks, boxes or segmentations"
+    if scene.truth == "segments":
+        found = [np.where(kept, truth, -1) for truth in scene.segmentations]
+        return found, "" if found else "no segmentation for this image"
+    if scene.target is None:
+        return [], _no_target(scene.truth)
+    if not (scene.target & kept).any():
+        return [], "the object has no pixels"
+    return [np.where(kept, scene.target.astype(np.int32), -1)], ""
+
+
+def _title(name: str, truth: Truth | None) -> str:
+    return f"{name}_box" if name in _NEEDS_TRUTH and truth == "box" else name
+
+
+def _no_target(truth: Truth | None) -> str:
     if truth is None:
         return "the data set has neither masks nor boxes"
+    if truth == "segments":
+        return "the data set has segmentations of the whole image, no object"
     return f"no {truth} for this image"
 
 
-_SCORES: dict[str, Callable[[Scene], Score]] = {
+_SCORES: dict[str, Callable[[Scene, RegionScores], Score]] = {
     "n_regions": _n_regions,
     "object_iou": _object_iou,
     "explained_variation": _explained_variation,
+    "undersegmentation_error": _undersegmentation_error,
+    "achievable_segmentation_accuracy": _achievable_segmentation_accuracy,
+    "boundary_recall": _boundary_recall,
+    "boundary_precision": _boundary_precision,
+    "compactness": _compactness,
 }
+_NEEDS_TRUTH = frozenset(_SCORES) - {"n_regions", "explained_variation", "compactness"}

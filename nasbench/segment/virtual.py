@@ -49,10 +49,12 @@ class VirtualFeatures:
                 raise ValueError(f"stage {l} has {stage.shape[0]} images, stage 0 has {batch}")
             if not stage.is_floating_point():
                 raise ValueError(f"stage {l} is {stage.dtype}; expected a floating-point tensor")
-            bad = ~torch.isfinite(stage).flatten(1).all(dim=1)
-            if bad.any():
-                image = int(bad.nonzero()[0])
-                raise ValueError(f"stage {l} of image {image} holds NaN or infinite values")
+            # A sum is cheap and finite only if all its terms are; an overflow alone does not condemn.
+            if not torch.isfinite(stage.sum()):
+                bad = ~torch.isfinite(stage).flatten(1).all(dim=1)
+                if bad.any():
+                    image = int(bad.nonzero()[0])
+                    raise ValueError(f"stage {l} of image {image} holds NaN or infinite values")
         if min(size) < 1:
             raise ValueError(f"target size {size} must be at least 1 × 1")
         wide = torch.float64 if any(s.dtype == torch.float64 for s in stages) else torch.float32
@@ -100,8 +102,14 @@ class VirtualFeatures:
 
     def square_norms(self) -> Tensor:
         """‖x(p)‖² (B, H, W), never below 0."""
-        total = torch.stack([self._stage_square_norms(stage) for stage in self.stages]).sum(dim=0)
+        total = torch.stack([self._quadratic(stage) for stage in self.stages]).sum(dim=0)
         return total.clamp(min=0)
+
+    def mean_square_norm(self) -> Tensor:
+        """The mean of ‖x(p)‖² over the target grid, (B,): no map is upsampled for it."""
+        height, width = self.size
+        total = torch.stack([self._quadratic(stage, summed=True) for stage in self.stages]).sum(dim=0)
+        return total.flatten(1).sum(dim=1).clamp(min=0) / (height * width)
 
     def mean(self) -> Tensor:
         """The mean of x(p) over the target grid, (B, ΣC)."""
@@ -135,11 +143,16 @@ class VirtualFeatures:
             axis(int(stage.shape[3]), width, stage.device, stage.dtype),
         )
 
-    def _stage_square_norms(self, stage: Tensor) -> Tensor:
-        """‖[U a](p)‖² from products of each native position with itself and four neighbours."""
+    def _quadratic(self, stage: Tensor, *, summed: bool = False) -> Tensor:
+        """‖[U a](p)‖² (B, H, W) from products of each native position with itself and four neighbours.
+
+        `summed` gives its sum over the target grid instead, (B, 1, 1).
+        """
         vertical, horizontal = self._axes(stage)
 
         def spread(rows: Tensor, products: Tensor, columns: Tensor) -> Tensor:
+            if summed:
+                rows, columns = rows.sum(dim=0, keepdim=True), columns.sum(dim=0, keepdim=True)
             return rows @ products @ columns.T
 
         def dot(a: Tensor, b: Tensor) -> Tensor:

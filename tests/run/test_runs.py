@@ -377,3 +377,35 @@ def test_large_k_does_not_fill_the_memory(run, images, tmp_path):
     )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000, "kilobytes"
     assert rows(tmp_path / "out")[0]["n_regions"] <= 700
+
+
+def test_controls_cluster_other_activations(run, images, forwards, tmp_path):
+    sources = "self,random_weights,mirror,pixels"
+    args = tiny(images, "segmenter=nas", "segmenter.k=4", f"segmenter.source={sources}", "--limit", "4")
+    args[args.index("model.weights=random")] = f"model.weights={saved_weights(tmp_path)}"
+    run(*args, "save=labels", "--out", "out")
+    assert sum(forwards) == 3 * 4, "one forward each but for the pixels"
+    labels = {}
+    for unit in json.loads((tmp_path / "out" / "manifest.json").read_text())["units"]:
+        found = RunFolder(tmp_path / "out").read_artefact(unit["key"], 4)
+        assert found is not None
+        labels[unit["cell"]] = found["labels"]
+    assert len({found.tobytes() for found in labels.values()}) == 4
+
+
+def test_the_seed_of_the_untrained_control_is_in_the_key(run, images, tmp_path):
+    args = tiny(images, "segmenter=nas", "segmenter.source=random_weights", "model.seed=0,1", "--limit", "2")
+    args[args.index("model.weights=random")] = f"model.weights={saved_weights(tmp_path)}"
+    run(*args, "--out", "out")
+    assert len(list((tmp_path / "out" / "rows").iterdir())) == 2
+
+
+def saved_weights(tmp_path):
+    """A checkpoint that is not the random start."""
+    import timm
+    from safetensors.torch import save_file
+
+    state = timm.create_model("test_resnet").state_dict()
+    path = tmp_path / "some.safetensors"
+    save_file({name: value.float() * 1.5 for name, value in state.items()}, path)
+    return path

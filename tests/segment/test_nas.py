@@ -130,6 +130,7 @@ def test_nan_is_a_named_segmentation_error():
         ({"mode": "fast"}, "choose exact or coarse"),
         ({"stage_weights": [1.0]}, "1 values for 3 stages"),
         ({"stage_weights": [1.0, -1.0, 1.0]}, "must not be negative"),
+        ({"source": "others"}, "choose self or random_weights or mirror or pixels"),
         ({"restarts": 0}, "segmenter.restarts=0"),
         ({"min_size": 1.5}, "share of the image"),
     ],
@@ -137,6 +138,18 @@ def test_nan_is_a_named_segmentation_error():
 def test_wrong_options_are_named(options, message):
     with pytest.raises(UsageError, match=message):
         Nas(**options)
+
+
+def test_the_pixels_as_a_source_need_no_activations():
+    pixels = torch.zeros(1, 3, 16, 16)
+    pixels[0, 0, :, 8:] = 1.0
+    nas = Nas(k=2, source="pixels", stage_weights=None)
+    assert not nas.uses_features
+    labels = nas(Views(("a",), pixels), None)[0]
+    assert labels[:, :8].unique().tolist() != labels[:, 8:].unique().tolist()
+    assert labels.unique().numel() == 2
+    black = Nas(k=4, source="pixels")(Views(("a",), torch.zeros(1, 3, 16, 16)), None)
+    assert black.unique().numel() == 4, "position alone still tells pixels apart"
 
 
 def test_unknown_stage_is_named():

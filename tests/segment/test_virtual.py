@@ -40,6 +40,8 @@ def test_square_norms_are_those_of_the_built_matrix(case):
     stages, size = case
     norms = VirtualFeatures.of(stages, size).square_norms()
     torch.testing.assert_close(norms.flatten(1), built(stages, size).square().sum(dim=2))
+    mean = VirtualFeatures.of(stages, size).mean_square_norm()
+    torch.testing.assert_close(mean, norms.flatten(1).mean(dim=1))
 
 
 @given(pyramids(), st.integers(1, 3))
