@@ -35,7 +35,3 @@ class SegmentationError(NasbenchError):
 
 class WeightsError(NasbenchError):
     """A checkpoint is refused: code in it, wrong format, missing or unexpected keys."""
-
-
-class NasbenchWarning(UserWarning):
-    """Something the user should know and may ignore."""

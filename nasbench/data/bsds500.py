@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasbench.data.decode import IMAGE_SUFFIXES, read_bytes, read_image
-from nasbench.data.folder import as_id, content_digest, existing_folder, find_files
+from nasbench.data.folder import by_stem, content_digest, existing_folder, find_files
 from nasbench.data.sample import Sample, Truth
 from nasbench.digest import digest_value
 from nasbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,12 +37,12 @@ class BSDS500Dataset:
 
     def __init__(self, *, root: str, split: str | None = None) -> None:
         base, images = _split_folder(existing_folder(root), split)
-        self._images = _by_stem(find_files(images, IMAGE_SUFFIXES))
+        self._images = by_stem(find_files(images, IMAGE_SUFFIXES), "files")
         if not self._images:
             raise UsageError(f"no images below {str(images)!r}")
         annotations = base / "groundTruth" / images.relative_to(base / "images")
         self.truth = "segments" if annotations.is_dir() else None
-        found = _by_stem(find_files(annotations, (".mat",))) if self.truth else {}
+        found = by_stem(find_files(annotations, (".mat",)), "files") if self.truth else {}
         self._annotations = {i: path for i, path in found.items() if i in self._images}
         if self.truth and not self._annotations:
             example = f"{min(self._images)}.mat"
@@ -96,18 +95,6 @@ def _split_folder(folder: Path, split: str | None) -> tuple[Path, Path]:
             f"no split {split!r} in {str(base / 'images')!r}; it has {', '.join(splits) or 'none'}"
         )
     return base, base / "images" / split
-
-
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        sample_id = as_id(PurePath(path.stem))
-        if sample_id in found:
-            raise UsageError(
-                f"two files share the id {sample_id!r}: {str(found[sample_id])!r}, {str(path)!r}"
-            )
-        found[sample_id] = path
-    return found
 
 
 def _read_segmentations(path: Path) -> tuple[NDArray[np.int32], ...]:

@@ -171,6 +171,19 @@ def as_id(relative: PurePath) -> str:
     return unicodedata.normalize("NFC", raw.decode("utf-8", "backslashreplace"))
 
 
+def by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
+    """Paths by the id made of their stem. Raises UsageError where two `what` ("images", say) share one."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        sample_id = as_id(PurePath(path.stem))
+        if sample_id in found:
+            raise UsageError(
+                f"two {what} share the id {sample_id!r}: {str(found[sample_id])!r}, {str(path)!r}"
+            )
+        found[sample_id] = path
+    return found
+
+
 def content_digest(path: Path) -> str:
     """Hex digest of a file's bytes; of an unreadable file, of the reason why it cannot be read."""
     try:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from nasbench.data.decode import IMAGE_SUFFIXES, read_image
-from nasbench.data.folder import as_id, content_digest, csv_rows, existing_folder, find_files, read_text
+from nasbench.data.folder import by_stem, content_digest, csv_rows, existing_folder, find_files, read_text
 from nasbench.data.sample import Sample, Truth, no_boxes
 from nasbench.digest import digest_value
 from nasbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -53,7 +52,7 @@ class ImageNetDataset:
         self._convention = boxes
         folder = existing_folder(root)
         base, paths = _split_files(folder, split)
-        self._paths = _by_stem(paths)
+        self._paths = by_stem(paths, "images")
         folders = {
             i: path.relative_to(base).parts[0] for i, path in self._paths.items() if path.parent != base
         }
@@ -121,18 +120,6 @@ def _split_files(folder: Path, split: str) -> tuple[Path, list[Path]]:
         places = f"ILSVRC/Data/CLS-LOC/{split}, {split} and synset folders"
         raise UsageError(f"no images of the split {split!r} below {str(folder)!r} (looked in {places})")
     return folder, paths
-
-
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        sample_id = as_id(PurePath(path.stem))
-        if sample_id in found:
-            raise UsageError(
-                f"two images share the id {sample_id!r}: {str(found[sample_id])!r}, {str(path)!r}"
-            )
-        found[sample_id] = path
-    return found
 
 
 def _read_mapping(path: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -24,3 +24,9 @@ class Features:
     stages: tuple[Tensor, ...]
     final: Tensor
     tokens: bool = False
+
+    def image(self, i: int) -> Features:
+        """Image i alone, still as a batch of one."""
+        part = slice(i, i + 1)
+        stages = tuple(stage[part] for stage in self.stages)
+        return replace(self, logits=self.logits[part], stages=stages, final=self.final[part])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -145,14 +145,7 @@ def _labels(segmenter: Segmenter, views: Views, features: Features | None) -> ND
 
 def _alone(segmenter: Segmenter, views: Views, features: Features | None, i: int) -> Regions:
     """One image of a batch in which some image cannot be segmented."""
-    alone = Views(views.ids[i : i + 1], views.pixels[i : i + 1])
-    part = None
-    if features is not None:
-        stages = tuple(stage[i : i + 1] for stage in features.stages)
-        part = replace(
-            features, logits=features.logits[i : i + 1], stages=stages, final=features.final[i : i + 1]
-        )
     try:
-        return Regions(_labels(segmenter, alone, part)[0])
+        return Regions(_labels(segmenter, views.image(i), features and features.image(i))[0])
     except SegmentationError as error:
         return Regions(None, str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import PurePath
 from typing import Any
@@ -33,6 +34,7 @@ SCHEMAS = {
 }
 
 
+@cache
 def numeric_versions() -> dict[str, str]:
     """Installed versions of the libraries whose results enter the rows."""
     return {name: metadata.version(name) for name in _NUMERIC}

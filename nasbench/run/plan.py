@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nasbench.data import ViewSpec, run_order
@@ -80,10 +82,15 @@ class Cell:
     keyed: dict[str, Any]
     forward: str | None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of everything but the samples; seeds the cell's bootstrap."""
         return digest_value([self.choices, self.keyed])
+
+    @cached_property
+    def keyed_json(self) -> str:
+        """`keyed` as a row carries it."""
+        return json.dumps(self.keyed, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ class Unit:
     block: int
     samples: tuple[tuple[str, str], ...]
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, str]:
         """Sample id -> content digest."""
         return dict(self.samples)

@@ -109,7 +109,7 @@ def _row(task: Task, filling: _Filling, sample: Sample, regions: Regions, score:
         model=cell.choices["model"],
         dataset=cell.choices["dataset"],
         segmenter=cell.choices["segmenter"],
-        config=json.dumps(cell.keyed, sort_keys=True),
+        config=cell.keyed_json,
         sample=sample.id,
         sample_digest=filling.unit.digests[sample.id],
         label=sample.labels[0] if sample.labels else None,

@@ -32,6 +32,10 @@ class Views:
         """(H, W) in pixels."""
         return int(self.pixels.shape[-2]), int(self.pixels.shape[-1])
 
+    def image(self, i: int) -> Views:
+        """Image i alone, still as a batch of one."""
+        return Views(self.ids[i : i + 1], self.pixels[i : i + 1])
+
 
 class Segmenter(Protocol):
     """Cuts each view into regions.

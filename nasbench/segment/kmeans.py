@@ -154,7 +154,7 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
             if bool(done.all()):
                 break
         last = labels
-        sums, counts = _sums(features, labels, k)
+        sums, counts = cluster_sums(features, labels, k)
         if bool((counts == 0).any()):
             distance = (features.square_norms() + score).clamp(min=0)
             _fill_empty(features, distance, labels, sums, counts)
@@ -163,7 +163,7 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
     return centroids, n_iter
 
 
-def _sums(features: VirtualFeatures, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def cluster_sums(features: VirtualFeatures, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Σ x(p) over each cluster (B, k, ΣC), and the clusters' sizes (B, k)."""
     sums, counts = [], []
     for first in range(0, k, _AT_ONCE):

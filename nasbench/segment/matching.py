@@ -96,7 +96,9 @@ class Matched:
 
     def __call__(self, views: Views, features: Features | None) -> Tensor:
         """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
-        return torch.stack([self._matched(*_only(views, features, i)) for i in range(len(views.ids))])
+        return torch.stack(
+            [self._matched(views.image(i), features and features.image(i)) for i in range(len(views.ids))]
+        )
 
     def _matched(self, view: Views, features: Features | None) -> Tensor:
         knob = self._segmenter.count_knob(self._wanted, view.size)
@@ -184,12 +186,3 @@ def _neighbour(tried: dict[float, int], wanted: int, knob: Knob) -> float | None
             if value not in tried:
                 return value
     return None
-
-
-def _only(views: Views, features: Features | None, i: int) -> tuple[Views, Features | None]:
-    """Image i of a batch, alone."""
-    view = Views(views.ids[i : i + 1], views.pixels[i : i + 1])
-    if features is None:
-        return view, None
-    stages = tuple(stage[i : i + 1] for stage in features.stages)
-    return view, Features(features.logits[i : i + 1], stages, features.final[i : i + 1])

@@ -16,11 +16,9 @@ from nasbench.errors import SegmentationError, UsageError
 from nasbench.models.features import Features
 from nasbench.segment.base import Views, contiguous
 from nasbench.segment.components import connected_regions, region_borders
+from nasbench.segment.kmeans import cluster_sums
 from nasbench.segment.nas import Nas, Scaling, scale_stages
 from nasbench.segment.virtual import VirtualFeatures
-
-# Regions whose indicator maps exist at one time.
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,9 @@ def ward_tree(features: VirtualFeatures, leaves: Tensor) -> RegionTree:
 
 def _region_means(features: VirtualFeatures, leaves: Tensor) -> tuple[list[NDArray[np.float64]], list[int]]:
     """Mean features and sizes of the regions."""
-    sizes = torch.bincount(leaves.flatten())
-    sums = []
-    for first in range(0, len(sizes), _AT_ONCE):
-        names = torch.arange(first, min(first + _AT_ONCE, len(sizes)), device=leaves.device)
-        indicator = (leaves[None, None] == names[:, None, None]).to(features.stages[0].dtype)
-        sums.append(features.pull(indicator)[0])
-    means = (torch.cat(sums).double() / sizes[:, None]).cpu().numpy()
-    return list(means), [int(size) for size in sizes]
+    sums, sizes = cluster_sums(features, leaves[None], int(leaves.max()) + 1)
+    means = (sums[0].double() / sizes[0, :, None]).cpu().numpy()
+    return list(means), [int(size) for size in sizes[0]]
 
 
 @dataclass(frozen=True, kw_only=True)

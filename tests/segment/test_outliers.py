@@ -8,6 +8,7 @@ import torch
 from nasbench.errors import UsageError
 from nasbench.models import Features, load_classifier
 from nasbench.segment.base import Views
+from nasbench.segment.matching import Matched
 from nasbench.segment.nas import Nas
 from nasbench.segment.outliers import mend_outlier_tokens
 
@@ -61,6 +62,14 @@ def test_without_mending_an_outlier_takes_a_cluster_of_its_own():
     assert kept[30, 2] == kept[30, 30] != kept[5, 5]
     convolutional = Nas(k=2, stages=[0])(views, outlying(tokens=False))[0]
     assert torch.equal(convolutional, kept)
+
+
+def test_tokens_stay_tokens_when_a_batch_is_taken_apart():
+    views = Views(("a",), torch.zeros(1, 3, 32, 32))
+    nas = Nas(k=2, stages=[0])
+    matched = Matched(nas, 2)(views, outlying(tokens=True))
+    assert torch.equal(matched, nas(views, outlying(tokens=True)))
+    assert outlying(tokens=True).image(0).tokens
 
 
 def test_only_transformers_have_tokens():
