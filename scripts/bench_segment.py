@@ -40,9 +40,10 @@ from nasbench.data import Dataset, ViewSpec, make_view, run_order
 from nasbench.data.folder import FolderDataset
 from nasbench.data.rendered import RenderedDataset
 from nasbench.models import Classifier, Features, load_classifier
+from nasbench.segment.activations import scale_stages
 from nasbench.segment.base import Views
 from nasbench.segment.kmeans import factored_kmeans
-from nasbench.segment.nas import Nas, scale_stages
+from nasbench.segment.nas import Nas
 from nasbench.segment.virtual import VirtualFeatures
 
 K, STEPS, BATCH, REPEATS = 10, 20, 16, 5

@@ -88,7 +88,8 @@ def _composed(request: Request) -> Composed:
 def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress: Progress) -> int:
     from nasbench.report.run_report import write_report
     from nasbench.run.device import pick_device
-    from nasbench.run.engine import execute
+    from nasbench.run.engine import execute, intra_op_threads
+    from nasbench.run.fit import fit_missing
     from nasbench.run.record import check_same_run, manifest_json, timing_records
 
     check_same_run(folder, plan)
@@ -114,6 +115,10 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
 
     status = "failed"
     try:
+        with intra_op_threads(plan.settings.threads):
+            fitted = fit_missing(plan.cells, plan.samples, parts, plan.settings, progress.say)
+        if fitted is not None:
+            reports.append(fitted)
         execute(tasks, folder, plan.settings, parts, on_done=on_done)
         written = write_report(plan, folder, progress.say)
         status = "complete"
@@ -157,4 +162,6 @@ def _show_dry_run(plan: Plan, folder: RunFolder) -> None:
     )
     typer.echo(f"tasks     {len(tasks)}")
     typer.echo(f"forwards  {plan.forwards(tasks)}")
+    for path in sorted({cell.fit.path for cell in plan.cells if cell.fit is not None and cell.fit.missing}):
+        typer.echo(f"fit       {path} (all images again for each of its passes)")
     typer.echo(f"folder    {folder.path}")

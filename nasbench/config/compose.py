@@ -13,9 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nasbench.config.check import checked
-from nasbench.config.locate import config_dir
+from nasbench.config.locate import choices, config_dir
 from nasbench.config.overrides import Override, parse_overrides
 from nasbench.config.schema import CELL_KEYS, GROUPS, SETTING_KEYS
+from nasbench.config.suggest import hint
 from nasbench.config.tree import first_line, has_key, set_key, unknown_key
 from nasbench.digest import canonical_json
 from nasbench.errors import UsageError
@@ -52,6 +53,7 @@ def compose_run(command: str, tokens: Sequence[str]) -> Composed:
     for chosen, values, from_cells in _expand_experiments(command, overrides):
         for cfg, cell_choices, swept in _expand(command, chosen, values, vary=from_cells):
             plain = checked(cfg)
+            plain["segmenter"] = _with_source_model(command, plain["segmenter"])
             found = {key: plain[key] for key in SETTING_KEYS}
             if settings not in ({}, found):
                 raise UsageError(
@@ -65,14 +67,35 @@ def compose_run(command: str, tokens: Sequence[str]) -> Composed:
                 "swept": swept,
             }
             cells.setdefault(canonical_json([kept, cell["config"]]), cell)
+    given = any(override.key == "segmenter.source_weights" for override in overrides)
+    if given and not any(cell["config"]["segmenter"].get("source_model") for cell in cells.values()):
+        raise UsageError("segmenter.source_weights is for segmenter.source=model:<name>")
     return Composed(command, list(cells.values()), settings)
 
 
-Expansion = tuple[list[Override], list[Override], bool]
+def _with_source_model(command: str, segmenter: dict[str, Any]) -> dict[str, Any]:
+    """A segmenter's node with the configuration of the network that `source=model:<name>` names."""
+    kind, _, name = str(segmenter.get("source", "")).partition(":")
+    weights = segmenter.get("source_weights")
+    if kind != "model":
+        # In a sweep over sources, the weights are those of the one that is another network.
+        return {**segmenter, "source_weights": None} if weights is not None else segmenter
+    if segmenter.get("source_model") is not None:
+        return segmenter
+    if name not in choices("model"):
+        raise UsageError(f"segmenter.source={kind}:{name}: no such model; {hint(name, choices('model'))}")
+    cfg, _ = _compose(command, (f"model={name}",))
+    if weights is not None:
+        set_key(cfg, "model.weights", weights)
+    return {**segmenter, "source_model": checked(cfg)["model"]}
+
+
+# Group overrides, key overrides, and which of the latter an experiment's `cells` brought in.
+Expansion = tuple[list[Override], list[Override], frozenset[str]]
 
 
 def _expand_experiments(command: str, overrides: list[Override]) -> Iterator[Expansion]:
-    """(group overrides, key overrides, whether from cells) for each entry of an experiment's `cells`."""
+    """The overrides of each entry of an experiment's `cells`; those given where it has none."""
     groups = [o for o in overrides if o.is_group]
     values = [o for o in overrides if not o.is_group]
     experiments = next((o.values for o in groups if o.key == "experiment"), (None,))
@@ -81,7 +104,7 @@ def _expand_experiments(command: str, overrides: list[Override]) -> Iterator[Exp
         base = [] if experiment is None else [Override("experiment", (experiment,))]
         cells = _experiment_cells(command, base)
         if not cells:
-            yield base + others, values, False
+            yield base + others, values, frozenset()
         given = {o.key for o in overrides}
         for tokens in cells:
             # What the user gives wins over what the experiment's cell says.
@@ -89,7 +112,7 @@ def _expand_experiments(command: str, overrides: list[Override]) -> Iterator[Exp
             yield (
                 base + others + [o for o in own if o.is_group],
                 values + [o for o in own if not o.is_group],
-                True,
+                frozenset(o.key for o in own),
             )
 
 
@@ -114,9 +137,9 @@ Expanded = tuple[DictConfig, dict[str, str], dict[str, Any]]
 
 
 def _expand(
-    command: str, groups: list[Override], values: list[Override], *, vary: bool
+    command: str, groups: list[Override], values: list[Override], *, vary: frozenset[str]
 ) -> Iterator[Expanded]:
-    """Every combination of the choices and values; `vary` counts each value as swept."""
+    """Every combination of the choices and values; keys in `vary` count as swept, however few values."""
     products = [[f"{o.key}={choice}" for choice in o.values] for o in groups if o.values != (None,)]
     bases = [_compose(command, combination) for combination in itertools.product(*products)]
     for override in values:
@@ -129,7 +152,7 @@ def _expand(
             swept = {}
             for override, value in zip(present, combination, strict=True):
                 set_key(cfg, override.key, value)
-                varied = len(override.values) > 1 or vary
+                varied = len(override.values) > 1 or override.key in vary
                 if varied and override.section in CELL_KEYS:
                     swept[override.key] = value
             yield cfg, chosen, swept

@@ -92,22 +92,35 @@ class Regions(Target):
 
 
 @dataclass
-class Nas(Regions):
-    """`nasbench.segment.nas.Nas`."""
+class Activations(Target):
+    """`nasbench.segment.activations.ActivationOptions`, and where another network's weights lie."""
 
-    k: int = 10
     stages: list[int] = field(default_factory=lambda: [-3, -2, -1])
     scaling: str = "variance"
     stage_weights: list[float] | None = None
+    source: str = "self"
+    source_weights: str | None = None
+    source_model: dict[str, Any] | None = None
+    forward_size: int | None = None
+    average: list[str] = field(default_factory=list)
+    outlier_norm: float | None = 3.0
+
+
+@dataclass
+class Nas(Activations):
+    """`nasbench.segment.nas.Nas`."""
+
+    k: int = 10
     warm_up: int = 10
     max_iter: int = 2
     restarts: int = 1
     mode: str = "exact"
     connected: bool = False
     min_size: float = 0.0
-    source: str = "self"
-    outlier_norm: float | None = 3.0
+    scope: str = "image"
+    centroids: str | None = None
     seed: int = 0
+    match: int | None = None
 
 
 @dataclass
@@ -119,18 +132,14 @@ class NasImage(Nas):
 
 
 @dataclass
-class NasTree(Target):
+class NasTree(Activations):
     """`nasbench.segment.tree.NasTree`: meets any count by itself, so there is nothing to match."""
 
     n: int = 10
     k: int = 64
     min_size: float = 0.0005
-    stages: list[int] = field(default_factory=lambda: [-3, -2, -1])
-    scaling: str = "variance"
-    stage_weights: list[float] | None = None
     warm_up: int = 10
     max_iter: int = 2
-    outlier_norm: float | None = 3.0
     seed: int = 0
 
 

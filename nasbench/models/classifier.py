@@ -32,6 +32,7 @@ class Classifier:
         weights_digest: of the parameters and buffers as loaded, whatever file format they came from.
         stage_indices: positions of the stages among all maps of `forward_intermediates`, shallow to deep.
         stage_names: the modules whose outputs the stages are.
+        deepest_size: (h, w) of the deepest map, and of `Features.final`.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Classifier:
         """
         final, maps = self._forward_maps(self._normalised(x), indices=list(self.stage_indices))
         logits = self.module.forward_head(final)  # type: ignore[operator]  # timm's protocol, checked by _probe
-        grid = restore_grid(final, self._grid, self.module, name=self.name)
+        grid = restore_grid(final, self.deepest_size, self.module, name=self.name)
         return Features(
             logits=logits.float(),
             stages=tuple(m.float().contiguous() for m in maps),
@@ -201,8 +202,8 @@ class Classifier:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UsageError(f"{self.name} does not accept images of {h}×{w}: {reason}") from error
         deepest = maps[-1].shape
-        self._grid = (int(deepest[2]), int(deepest[3]))
-        restore_grid(final, self._grid, self.module, name=self.name)
+        self.deepest_size = (int(deepest[2]), int(deepest[3]))
+        restore_grid(final, self.deepest_size, self.module, name=self.name)
         if logits.ndim != 2 or logits.shape[1] < 1:  # noqa: PLR2004
             raise UsageError(f"{self.name} yields no logits: shape {tuple(logits.shape)}, not (B, classes)")
         return maps, logits

@@ -140,7 +140,14 @@ def _table(rows: Sequence[SummaryRow], labels: Sequence[str]) -> str:
     sink = io.StringIO()
     console = Console(file=sink, width=_WIDTH, force_terminal=False, highlight=False, markup=False)
     console.print(table)
+    missed = {row.cell: row.n_missed for row in rows if row.n_missed}
+    for cell, count in missed.items():
+        console.print(f"{labels[cell]}: {count} × regions not within max(1, 5 %) of segmenter.match")
+    failures: dict[tuple[str, str, int], list[str]] = {}
     for row in rows:
         for reason, count in sorted(row.reasons.items()):
-            console.print(f"{labels[row.cell]}, {row.metric}: {count} × {reason}")
+            failures.setdefault((row.metric, reason, count), []).append(labels[row.cell])
+    for (metric, reason, count), cells in failures.items():
+        where = cells[0] if len(cells) == 1 else f"{cells[0]} and {len(cells) - 1} more"
+        console.print(f"{where}, {metric}: {count} × {reason}")
     return sink.getvalue().rstrip()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.rng import generator
+from nasbench.run.rows import MISSED
 from nasbench.run.store import RunFolder
 
 # Resamples of the bootstrap; the Monte-Carlo error of an interval's end is then about 2 % of its width.
@@ -53,6 +56,7 @@ class SummaryRow:
         n: images with a value.
         n_failed: images without one, whatever the reason.
         reasons: why, with counts.
+        n_missed: images whose regions missed the number of `segmenter.match`; None where nothing is matched.
         errors: those of the reasons behind which something broke, with the sample they came first with.
     """
 
@@ -67,6 +71,7 @@ class SummaryRow:
     n_failed: int
     reasons: dict[str, int]
     errors: tuple[str, ...] = ()
+    n_missed: int | None = None
 
 
 def summarise(
@@ -77,11 +82,14 @@ def summarise(
     for index, key in units:
         if not folder.has_rows(key):
             continue
-        table = folder.read_rows(key).select(["sample", "metric", "value", "status", "reason"])
-        for sample, metric, value, status, reason in zip(
+        table = folder.read_rows(key).select(["sample", "metric", "value", "status", "reason", "conventions"])
+        for sample, metric, value, status, reason, conventions in zip(
             *(c.to_pylist() for c in table.columns), strict=True
         ):
             entry = found.setdefault((index, metric), _Found())
+            match = _match(conventions)
+            if match is not None:
+                entry.missed = (entry.missed or 0) + (match == MISSED)
             if status == "ok":
                 entry.values.append(value)
                 continue
@@ -100,10 +108,20 @@ class _Found:
     values: list[float] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    missed: int | None = None
+
+
+@lru_cache(maxsize=64)  # a unit has a handful of different conventions
+def _match(conventions: str) -> str | None:
+    found: str | None = json.loads(conventions).get("match")
+    return found
 
 
 def summary_csv(rows: Sequence[SummaryRow]) -> str:
-    """The summary as CSV: a column per group and swept key, then metric, value, low, high, n, n_failed."""
+    """The summary as CSV: a column per group and swept key, then metric, value, low, high, n, n_failed.
+
+    Where segmenters were matched, n_missed too.
+    """
     import csv
     import io
 
@@ -112,7 +130,9 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
     swept = sorted({key for row in rows for key in row.swept})
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([*groups, *swept, "metric", "value", "low", "high", "n", "n_failed"])
+    matched = any(row.n_missed is not None for row in rows)
+    header = [*groups, *swept, "metric", "value", "low", "high", "n", "n_failed"]
+    writer.writerow([*header, "n_missed"] if matched else header)
     lines = [
         [
             *(row.choices.get(g, "") for g in groups),
@@ -121,6 +141,7 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
             *(_number(x) for x in (row.value, row.low, row.high)),
             str(row.n),
             str(row.n_failed),
+            *(["" if row.n_missed is None else str(row.n_missed)] if matched else []),
         ]
         for row in rows
     ]
@@ -143,6 +164,7 @@ def _summary_row(index: int, cell: SummarisedCell, metric: str, found: _Found) -
         n_failed=found.reasons.total(),
         reasons=dict(found.reasons),
         errors=tuple(found.errors),
+        n_missed=found.missed,
     )
 
 

@@ -51,6 +51,8 @@ def build(group: str, node: Mapping[str, Any]) -> Any:
     match = None
     if group == "segmenter" and "match" in arguments and "match" not in _named_parameters(target):
         match = arguments.pop("match")
+    if group == "segmenter":
+        arguments.pop("source_weights", None)  # by now in `source_model`
     if "kwargs" in arguments and "kwargs" not in _named_parameters(target):
         spread = arguments.pop("kwargs") or {}
         arguments |= {str(key): value for key, value in spread.items()}

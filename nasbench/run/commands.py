@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -49,7 +50,16 @@ class Segment:
                 mapped = view.labels_to_image(labels)
                 target = _target(sample, truth)
                 return metric(
-                    Scene(sample.image, mapped, count, target, truth, sample.ignore, sample.segmentations)
+                    Scene(
+                        sample.image,
+                        mapped,
+                        count,
+                        target,
+                        truth,
+                        sample.ignore,
+                        sample.segmentations,
+                        _reference(graph, cell, i) if metric.uses_reference else None,
+                    )
                 )
 
         scores: Sequence[Score] = graph.once([cell.config["metric"], graph.regions_key(cell), i], compute)
@@ -57,6 +67,19 @@ class Segment:
 
 
 COMMANDS: dict[str, Command] = {"segment": Segment()}
+
+
+def _reference(graph: BatchGraph, cell: Cell, i: int) -> NDArray[np.int64] | None:
+    """The regions the same segmenter finds in image i alone, in image pixels.
+
+    None where the segmenter works image by image anyway, or finds none.
+    """
+    segmenter = cell.config["segmenter"]
+    if segmenter.get("scope", "image") == "image":
+        return None
+    alone = {**segmenter, "scope": "image", "centroids": None}
+    labels = graph.regions(replace(cell, config={**cell.config, "segmenter": alone}))[i].labels
+    return None if labels is None else graph.views(cell)[i].labels_to_image(labels)
 
 
 def _target(sample: Sample, truth: Truth) -> NDArray[np.bool_] | None:

@@ -10,6 +10,7 @@ import torch
 from nasbench.errors import UsageError
 from nasbench.models import Classifier
 from nasbench.run.build import Parts
+from nasbench.segment.base import Activations
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -39,16 +40,35 @@ def prepared_classifier(parts: Parts, config: Mapping[str, Any], device: str) ->
     return classifier
 
 
-def untrained_classifier(parts: Parts, config: Mapping[str, Any], device: str) -> Classifier:
-    """The cell's network with random weights, in the same place and precision: a control.
+def source_classifier(
+    parts: Parts, config: Mapping[str, Any], activations: Activations, device: str
+) -> Classifier:
+    """The network that a segmenter's activations come from, for images of the size it is to read.
 
-    timm starts a ResNet's residual branches at zero, which leaves little but the stem and the shortcuts; they
-    are started like the rest where the network offers it.
+    Raises UsageError where the network does not take that size.
     """
-    model = dict(config["model"])
-    model |= {"weights": "random", "num_classes": None}
-    lively = {**model, "kwargs": {**(model.get("kwargs") or {}), "zero_init_last": False}}
+    own = prepared_classifier(parts, config, device)
+    size = forward_size(own, activations)
+    if activations.source in ("self", "mirror") and size == own.input_size:
+        return own
+    model = dict(config["model"] if activations.model is None else activations.model)
+    sized = {**model, "input_size": list(size)}
+    if activations.source != "random_weights":
+        return prepared_classifier(parts, {**config, "model": sized}, device)
+    sized |= {"weights": "random", "num_classes": None}
+    # timm starts a ResNet's residual branches at zero, which leaves little but the stem and the shortcuts;
+    # they are started like the rest where the network offers it.
+    lively = {**sized, "kwargs": {**(sized.get("kwargs") or {}), "zero_init_last": False}}
     try:
         return prepared_classifier(parts, {**config, "model": lively}, device)
     except UsageError:  # a network without that option
-        return prepared_classifier(parts, {**config, "model": model}, device)
+        return prepared_classifier(parts, {**config, "model": sized}, device)
+
+
+def forward_size(classifier: Classifier, activations: Activations) -> tuple[int, int]:
+    """(h, w) that the network is to read for a view of the classifier's size."""
+    height, width = classifier.input_size
+    if activations.forward_size is None:
+        return height, width
+    factor = activations.forward_size / min(height, width)
+    return round(height * factor), round(width * factor)

@@ -37,7 +37,7 @@ def execute(
     if not tasks:
         return
     if settings.workers == 0:
-        with _intra_op_threads(settings.threads):
+        with intra_op_threads(settings.threads):
             for task in tasks:
                 on_done(run_task(task, parts, folder, settings))
         return
@@ -45,7 +45,8 @@ def execute(
 
 
 @contextmanager
-def _intra_op_threads(threads: int) -> Iterator[None]:
+def intra_op_threads(threads: int) -> Iterator[None]:
+    """A number of threads for the operations within, and the old one after."""
     import torch
 
     before = torch.get_num_threads()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ from nasbench.digest import canonical_json
 from nasbench.errors import NasbenchError, RunError, SegmentationError
 from nasbench.models import Classifier, Features
 from nasbench.run.build import Parts
-from nasbench.run.device import prepared_classifier, untrained_classifier
+from nasbench.run.device import forward_size, prepared_classifier, source_classifier
 from nasbench.run.forward import bounded_features
 from nasbench.run.plan import Cell, Settings
 from nasbench.run.task_report import TaskReport
-from nasbench.segment.base import Segmenter, Source, Views
+from nasbench.segment.averages import averaged, variants
+from nasbench.segment.base import Activations, Segmenter, Views
+
+_PLAIN = Activations()
 
 
 @dataclass(frozen=True)
@@ -46,31 +49,37 @@ class BatchGraph:
         self._settings = settings
         self._memo: dict[str, Any] = {}
 
-    def views(self, cell: Cell) -> list[View]:
-        """The batch at the size of the cell's model."""
+    def views(self, cell: Cell, size: tuple[int, int] | None = None) -> list[View]:
+        """The batch at the size of the cell's model, or at another one."""
+        wanted = self._classifier(cell).input_size if size is None else size
 
         def compute() -> list[View]:
             with self.report.timed("load"):
-                spec = ViewSpec(size=self._classifier(cell).input_size, **cell.config["view"])
+                spec = ViewSpec(size=wanted, **cell.config["view"])
                 return [make_view(sample.image, spec) for sample in self.batch]
 
-        views: list[View] = self.once(["views", *self._view_key(cell)], compute)
+        views: list[View] = self.once(["views", cell.config["view"], list(wanted)], compute)
         return views
 
-    def features(self, cell: Cell, source: Source = "self") -> Features:
-        """The cell's activations, or those of a control, from one forward pass."""
+    def features(self, cell: Cell, activations: Activations = _PLAIN) -> Features:
+        """The cell's activations as a segmenter asks for them: from one forward pass, if plain ones."""
 
         def compute() -> Features:
-            classifier, pixels = self._classifier(cell), self._pixels(cell)
-            if source == "random_weights":
-                classifier = untrained_classifier(self.parts, cell.config, self._settings.device)
-            if source == "mirror":
+            size = forward_size(self._classifier(cell), activations)
+            classifier = source_classifier(self.parts, cell.config, activations, self._settings.device)
+            pixels = self.pixels(cell, size)
+            if activations.source == "mirror":
                 pixels = pixels.flip(-1)
             with self.report.timed("forward"):
-                self.report.forwards += len(self.batch)
-                return bounded_features(classifier, pixels)
+                self.report.forwards += len(self.batch) * activations.passes
+                if not activations.average:
+                    return bounded_features(classifier, pixels)
+                passes = variants(activations.average, classifier.deepest_size, size)
+                features = [bounded_features(classifier, one.of(pixels)) for one in passes]
+                return averaged(features, passes, size)
 
-        features: Features = self.once(["features", source, *self._forward_key(cell)], compute)
+        key = ["features", asdict(activations), *self._forward_key(cell)]
+        features: Features = self.once(key, compute)
         return features
 
     def regions(self, cell: Cell) -> list[Regions]:
@@ -92,17 +101,26 @@ class BatchGraph:
             self._memo[name] = compute()
         return self._memo[name]
 
-    def _pixels(self, cell: Cell) -> Tensor:
-        def compute() -> Tensor:
-            return torch.from_numpy(np.stack([view.pixels for view in self.views(cell)]))
+    def segmenter_input(self, cell: Cell) -> tuple[Views, Features | None]:
+        """What the cell's segmenter reads."""
+        segmenter: Segmenter = self.parts.get("segmenter", cell.config["segmenter"])
+        activations: Activations = getattr(segmenter, "activations", _PLAIN)
+        features = self.features(cell, activations) if segmenter.uses_features else None
+        classes = tuple(sample.labels[0] if sample.labels else None for sample in self.batch)
+        ids = tuple(sample.id for sample in self.batch)
+        return Views(ids, self.pixels(cell, self._classifier(cell).input_size), classes), features
 
-        pixels: Tensor = self.once(["pixels", *self._view_key(cell)], compute)
+    def pixels(self, cell: Cell, size: tuple[int, int]) -> Tensor:
+        """The batch's views at a size, (B, 3, h, w) in [0, 1]."""
+
+        def compute() -> Tensor:
+            return torch.from_numpy(np.stack([view.pixels for view in self.views(cell, size)]))
+
+        pixels: Tensor = self.once(["pixels", cell.config["view"], list(size)], compute)
         return pixels
 
     def _segment(self, cell: Cell, segmenter: Segmenter) -> list[Regions]:
-        source: Source = getattr(segmenter, "source", "self")
-        features = self.features(cell, source) if segmenter.uses_features else None
-        views = Views(tuple(sample.id for sample in self.batch), self._pixels(cell))
+        views, features = self.segmenter_input(cell)
         with self.report.timed("regions"):
             try:
                 return [Regions(labels) for labels in _labels(segmenter, views, features)]

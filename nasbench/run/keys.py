@@ -21,7 +21,7 @@ from nasbench.run.rows import ROW_SCHEMA
 _NUMERIC = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "timm", "torch")
 
 # Keys whose values are paths, in any group.
-PATH_KEYS = ("root", "labels", "weights")
+PATH_KEYS = ("root", "labels", "weights", "source_weights", "centroids")
 _OUTSIDE = (*PATH_KEYS, "n")
 
 # Raised when a room's results change for the same configuration.
@@ -45,18 +45,24 @@ def platform_record() -> dict[str, str]:
     return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
 
 
-def keyed_config(config: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+def keyed_config(
+    config: Mapping[str, Any], model: Mapping[str, Any], source: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A cell's configuration with content in place of paths.
 
     Args:
         config: the cell's configuration.
         model: the classifier's own description; its digest stands for the weights' path.
+        source: the description of another network that the segmenter reads; None where there is none.
 
     Of the data set's configuration what names a place or an extent is left out: the samples' digests say
     what lies there, and which of them are taken.
     """
     keyed = {key: value for key, value in config.items() if key != "model"}
     keyed["dataset"] = {key: value for key, value in config["dataset"].items() if key not in _OUTSIDE}
+    keyed["segmenter"] = {k: v for k, v in config["segmenter"].items() if k not in PATH_KEYS}
+    if source is not None:
+        keyed["segmenter"]["source_model"] = {k: v for k, v in source.items() if k != "weights"}
     described = {key: value for key, value in model.items() if key != "weights"}
     # The seed too: the control `random_weights` starts an untrained network from it.
     keyed["model"] = {
@@ -66,9 +72,9 @@ def keyed_config(config: Mapping[str, Any], model: Mapping[str, Any]) -> dict[st
     }
     for group, node in config.items():
         if isinstance(node, Mapping) and "_target_" in node:
-            source = source_digest(node["_target_"])
-            if source is not None:
-                keyed.setdefault("sources", {})[group] = source
+            code = source_digest(node["_target_"])
+            if code is not None:
+                keyed.setdefault("sources", {})[group] = code
     return keyed
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from nasbench.data import ViewSpec, run_order
 from nasbench.digest import canonical_json, digest_value
 from nasbench.errors import RunError, UsageError
 from nasbench.run.build import Parts
-from nasbench.run.device import prepared_classifier
+from nasbench.run.device import prepared_classifier, source_classifier
+from nasbench.run.fitted import Fit, planned_fit
 from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
 from nasbench.run.store import RunFolder
+from nasbench.segment.base import Activations
 
 # Samples of a unit. A constant of the schema: another number makes other units.
 UNIT_SAMPLES = 32
@@ -73,6 +76,8 @@ class Cell:
         swept: swept key -> this cell's value.
         keyed: its configuration with digests in place of paths.
         forward: names the forward pass it needs; None where it needs none.
+        passes: what that costs, in forwards an image.
+        fit: the clusterings it needs, where its segmenter clusters more than an image.
     """
 
     index: int
@@ -81,6 +86,8 @@ class Cell:
     swept: dict[str, Any]
     keyed: dict[str, Any]
     forward: str | None
+    passes: int = 1
+    fit: Fit | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -188,9 +195,14 @@ class Plan:
     def forwards(self, tasks: Sequence[Task]) -> int:
         """Images these tasks send through a network: each once per distinct forward pass."""
         return sum(
-            len({cell.forward for cell in task.cells if cell.forward}) * len(task.units[0].samples)
+            sum({cell.forward: cell.passes for cell in task.cells if cell.forward}.values())
+            * len(task.units[0].samples)
             for task in tasks
         )
+
+    def samples(self, cell: Cell) -> list[str]:
+        """The ids of a cell's samples, in the run's order."""
+        return [sample for unit in self.units if unit.cell == cell.index for sample, _ in unit.samples]
 
 
 def make_plan(
@@ -218,6 +230,7 @@ def make_plan(
     listed: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
     models: dict[str, dict[str, Any]] = {}
     datasets: list[dict[str, Any]] = []
+    fits: dict[Path, Fit] = {}
     planned: list[Cell] = []
     units: list[Unit] = []
     for index, composed in enumerate(cells):
@@ -232,8 +245,12 @@ def make_plan(
             raise UsageError(f"view.{error}") from error
         parts.get("metric", config["metric"])
         segmenter = parts.get("segmenter", config["segmenter"])
+        activations: Activations = getattr(segmenter, "activations", Activations())
+        reader = classifier
+        if segmenter.uses_features:
+            reader = source_classifier(parts, config, activations, settings.device)
         if hasattr(segmenter, "check_stages"):
-            segmenter.check_stages(len(classifier.stage_names))
+            segmenter.check_stages(len(reader.stage_names))
         name = canonical_json(config["dataset"])
         if name not in listed:
             progress(f"reading {choices['dataset']}")
@@ -246,8 +263,18 @@ def make_plan(
                 }
             )
         samples, truth = listed[name]
-        forward = _forward(config, segmenter) if segmenter.uses_features else None
-        cell = Cell(index, choices, config, swept[index], keyed_config(config, described), forward)
+        forward = None
+        if segmenter.uses_features:
+            forward = canonical_json(
+                [config["model"], config["view"], config["precision"], asdict(activations)]
+            )
+        other = reader.describe() if activations.model is not None else None
+        keyed = keyed_config(config, described, other)
+        fit = planned_fit(segmenter, keyed, samples)
+        if fit is not None:
+            _check_one_fit(fits.setdefault(fit.path, fit), fit)
+            keyed["segmenter"]["fit"] = fit.key
+        cell = Cell(index, choices, config, swept[index], keyed, forward, activations.passes, fit)
         planned.append(cell)
         for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
             part = samples[start : start + UNIT_SAMPLES]
@@ -255,10 +282,13 @@ def make_plan(
     return Plan(command, tuple(planned), tuple(units), settings, list(models.values()), datasets)
 
 
-def _forward(config: Mapping[str, Any], segmenter: Any) -> str:
-    """Names the forward pass that a cell's segmenter needs."""
-    source = getattr(segmenter, "source", "self")
-    return canonical_json([config["model"], config["view"], config["precision"], source])
+def _check_one_fit(first: Fit, other: Fit) -> None:
+    """Two cells of a run that name one file must mean the same clusterings. Raises UsageError."""
+    if first.key != other.key:
+        raise UsageError(
+            f"segmenter.centroids={other.path}: cells of this run would fit it in different ways; "
+            "give each a file of its own, in runs of their own"
+        )
 
 
 def _with_short_paths(swept: list[dict[str, Any]]) -> list[dict[str, Any]]:

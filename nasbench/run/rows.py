@@ -14,6 +14,10 @@ Status = Literal["ok", "error", "skipped"]
 
 ROW_SCHEMA = 1
 
+# What the convention `match` says of a segmenter brought to a number of regions.
+MET = "within max(1, 5 %)"
+MISSED = "missed"
+
 
 @dataclass(frozen=True)
 class Row:

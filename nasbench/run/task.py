@@ -15,9 +15,10 @@ from nasbench.run.build import Parts
 from nasbench.run.commands import COMMANDS
 from nasbench.run.graph import BatchGraph, Regions
 from nasbench.run.plan import Cell, Settings, Task, Unit, artefact_images
-from nasbench.run.rows import Row, Status
+from nasbench.run.rows import MET, MISSED, Row, Status
 from nasbench.run.store import RunFolder
 from nasbench.run.task_report import TaskReport
+from nasbench.segment.matching import is_met
 from nasbench.segment.scores import Score
 
 _UINT16_LABELS = 1 << 16
@@ -119,13 +120,24 @@ def _row(task: Task, filling: _Filling, sample: Sample, regions: Regions, score:
         n_regions=regions.count,
         status=status,
         reason=score.reason,
-        conventions=json.dumps({**_view_conventions(cell), **score.conventions}, sort_keys=True),
+        conventions=json.dumps(
+            {**_view_conventions(cell), **_match_conventions(cell, regions), **score.conventions},
+            sort_keys=True,
+        ),
     )
 
 
 def _view_conventions(cell: Cell) -> dict[str, str]:
     view = cell.config["view"]
     return {"resize": str(view["resize"]), "interpolation": str(view["interpolation"]), "resizer": "Pillow"}
+
+
+def _match_conventions(cell: Cell, regions: Regions) -> dict[str, str]:
+    """Whether the regions were brought to the number asked for."""
+    wanted = cell.config["segmenter"].get("match")
+    if wanted is None or regions.count is None:
+        return {}
+    return {"match": MET if is_met(regions.count, wanted) else MISSED}
 
 
 def _keep(filling: _Filling, sample: Sample, view: View, regions: Regions, settings: Settings) -> None:

@@ -4,4 +4,4 @@ A new segmenter is one class here that follows `nasbench.segment.base.Segmenter`
 `configs/segmenter`; nothing else has to know of it.
 """
 
-SCHEMA = 2
+SCHEMA = 3

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from nasbench.models.features import Features
 
-# Whose activations are clustered: the model's; for controls those of an untrained network of the same kind or
-# of the mirrored image (whose regions are not mirrored back); or none but the pixels themselves.
-Source = Literal["self", "random_weights", "mirror", "pixels"]
+
+@dataclass(frozen=True)
+class Activations:
+    """Which forward passes a segmenter's features come from; the plain one by default.
+
+    Attributes:
+        source: "self", the model; for controls "random_weights" (an untrained network of the same kind),
+            "mirror" (the mirrored image, whose features are not mirrored back), or "model:<name>" (another).
+        model: configuration of that other model; None for the others.
+        forward_size: pixels of the shorter side of what the network reads, the longer in proportion; None is
+            the view's own size. The regions stay on the view's grid.
+        average: "flip" averages with the mirrored image's features, mirrored back; "shift" averages four
+            diagonally shifted images' features, shifted back. Both together are eight passes.
+    """
+
+    source: str = "self"
+    model: Mapping[str, Any] | None = None
+    forward_size: int | None = None
+    average: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> int:
+        """Forward passes an image costs."""
+        return (2 if "flip" in self.average else 1) * (4 if "shift" in self.average else 1)
 
 
 @dataclass(frozen=True)
@@ -22,10 +44,13 @@ class Views:
     Attributes:
         ids: B sample ids; with the segmenter's seed they are all its randomness may depend on.
         pixels: (B, 3, H, W) float32 RGB in [0, 1].
+        classes: the label of each image, None where it is unknown; empty where nobody asked. Read by what
+            clusters a whole class at once.
     """
 
     ids: tuple[str, ...]
     pixels: Tensor
+    classes: tuple[int | None, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -34,7 +59,8 @@ class Views:
 
     def image(self, i: int) -> Views:
         """Image i alone, still as a batch of one."""
-        return Views(self.ids[i : i + 1], self.pixels[i : i + 1])
+        part = slice(i, i + 1)
+        return Views(self.ids[part], self.pixels[part], self.classes[part])
 
 
 class Segmenter(Protocol):
@@ -43,8 +69,8 @@ class Segmenter(Protocol):
     A segmenter that picks stages may have a method `check_stages(n)`, which is called with the model's
     number of stages before a run begins and raises UsageError.
 
-    A segmenter may have an attribute `source` that asks for other activations than the model's own: see
-    `Source`.
+    A segmenter may have an attribute `activations` that asks for others than the model's plain ones: see
+    `Activations`.
     """
 
     @property

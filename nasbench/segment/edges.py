@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from nasbench.errors import UsageError
+from nasbench.models.features import Features
 from nasbench.segment.base import Views
 from nasbench.segment.nas import Nas
 from nasbench.segment.virtual import VirtualFeatures
@@ -40,12 +41,13 @@ class NasImage(Nas):
         if self.eps <= 0:
             raise UsageError(f"segmenter.eps={self.eps} must be above 0")
 
-    def _labels(self, stages: list[Tensor], views: Views) -> Tensor:
-        centroids = self._best(stages, views).centroids
-        features = VirtualFeatures.of(stages, views.size)
+    def _labels(self, views: Views, features: Features | None) -> Tensor:
+        stages, clusters = self._clustered(views, features)
+        centroids = clusters.centroids
+        whole = VirtualFeatures.of(stages, views.size)
         # ‖x‖² is common to all centroids, and the filter is linear: left out before the arg-min, it stays
         # out of it.
-        distances = centroids.square().sum(dim=2)[:, :, None, None] - 2 * features.inner(centroids)
+        distances = centroids.square().sum(dim=2)[:, :, None, None] - 2 * whole.inner(centroids)
         luma = torch.einsum("bchw,c->bhw", views.pixels.to(distances), distances.new_tensor(_LUMA))
         return guided_filter(distances, luma[:, None], self.radius, self.eps).argmin(dim=1)
 

@@ -33,7 +33,31 @@ def axis(n_in: int, n_out: int, device: torch.device, dtype: torch.dtype) -> Axi
     """The matrices that interpolate n_in positions to n_out. Raises ValueError for an empty axis."""
     if n_in < 1 or n_out < 1:
         raise ValueError(f"cannot interpolate {n_in} positions to {n_out}: both must be at least 1")
-    position = (torch.arange(n_out, dtype=torch.float64) + 0.5) * (n_in / n_out) - 0.5
+    taps, low, weight = _taps(n_in, n_out, 0.0)
+    products = torch.zeros(n_out, max(n_in - 1, 0), dtype=torch.float64)
+    inner = low + 1 < n_in
+    products[torch.arange(n_out)[inner], low[inner]] = (weight * (1 - weight))[inner]
+
+    def cast(matrix: Tensor) -> Tensor:
+        return matrix.to(device=device, dtype=dtype)
+
+    return Axis(cast(taps), cast(taps.square()), cast(products))
+
+
+def shifted_taps(n_in: int, n_out: int, shift: float) -> Tensor:
+    """(n_out, n_in) float64: interpolation of an axis whose content has moved up by `shift` input positions.
+
+    Up is towards higher indices; output position p reads what stood there before the move.
+    Raises ValueError for an empty axis.
+    """
+    if n_in < 1 or n_out < 1:
+        raise ValueError(f"cannot interpolate {n_in} positions to {n_out}: both must be at least 1")
+    return _taps(n_in, n_out, shift)[0]
+
+
+def _taps(n_in: int, n_out: int, shift: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The taps (n_out, n_in), and of each row the lower position read and the share of the one above it."""
+    position = (torch.arange(n_out, dtype=torch.float64) + 0.5) * (n_in / n_out) - 0.5 + shift
     position = position.clamp(min=0)
     low = position.floor().long().clamp(max=n_in - 1)
     high = (low + 1).clamp(max=n_in - 1)
@@ -42,11 +66,4 @@ def axis(n_in: int, n_out: int, device: torch.device, dtype: torch.dtype) -> Axi
     taps = torch.zeros(n_out, n_in, dtype=torch.float64)
     taps[rows, low] += 1 - weight
     taps[rows, high] += weight
-    products = torch.zeros(n_out, max(n_in - 1, 0), dtype=torch.float64)
-    inner = high > low
-    products[rows[inner], low[inner]] = (weight * (1 - weight))[inner]
-
-    def cast(matrix: Tensor) -> Tensor:
-        return matrix.to(device=device, dtype=dtype)
-
-    return Axis(cast(taps), cast(taps.square()), cast(products))
+    return taps, low, weight

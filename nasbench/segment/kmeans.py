@@ -115,7 +115,7 @@ def _cluster(
     if steps[0]:
         centroids, _ = _lloyd(coarse, centroids, steps[0])
     centroids, n_iter = _lloyd(full if mode == "exact" else coarse, centroids, steps[1])
-    labels, score = _assign(full, centroids)
+    labels, score = assign(full, centroids)
     norms = full.mean_square_norm().double() * (full.size[0] * full.size[1])
     inertia = (norms + score.flatten(1).sum(dim=1, dtype=torch.float64)).clamp(min=0)
     return KMeansResult(labels, centroids + mean[:, None], inertia, n_iter)
@@ -147,7 +147,7 @@ def _lloyd(features: VirtualFeatures, centroids: Tensor, max_iter: int) -> tuple
     done = torch.zeros(features.batch, dtype=torch.bool, device=centroids.device)
     last: Tensor | None = None
     for _ in range(max_iter):
-        labels, score = _assign(features, centroids)
+        labels, score = assign(features, centroids)
         n_iter += (~done).long()
         if last is not None:
             done |= (labels == last).flatten(1).all(dim=1)
@@ -174,7 +174,7 @@ def cluster_sums(features: VirtualFeatures, labels: Tensor, k: int) -> tuple[Ten
     return torch.cat(sums, dim=1), torch.cat(counts, dim=1)
 
 
-def _assign(features: VirtualFeatures, centroids: Tensor) -> tuple[Tensor, Tensor]:
+def assign(features: VirtualFeatures, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest centroids (B, H, W) and ‖x − c‖² − ‖x‖² there; the lower index wins a tie."""
     found: list[tuple[Tensor, Tensor]] = []
     for first in range(0, centroids.shape[1], _AT_ONCE):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nasbench.errors import UsageError
 from nasbench.models.features import Features
-from nasbench.segment.base import Segmenter, Source, Views
+from nasbench.segment.base import Activations, Segmenter, Views
 
 MAX_EVALUATIONS = 8
 
@@ -83,10 +83,12 @@ class Matched:
         if not hasattr(segmenter, "count_knob"):
             name = type(segmenter).__name__
             raise UsageError(f"segmenter.match={wanted}: {name} has no parameter that governs its count")
+        if getattr(segmenter, "scope", "image") != "image":
+            raise UsageError(f"segmenter.match={wanted}: the count of a clustering of many images is fixed")
         self._segmenter = segmenter
         self._wanted = wanted
         self.uses_features = segmenter.uses_features
-        self.source: Source = getattr(segmenter, "source", "self")
+        self.activations: Activations = getattr(segmenter, "activations", Activations())
 
     def check_stages(self, n: int) -> None:
         """The segmenter's own check, where it has one. Raises UsageError."""

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.errors import UsageError
+from nasbench.segment.agreement import adjusted_rand, matched_iou
 from nasbench.segment.superpixel_scores import (
     achievable_segmentation_accuracy,
+    boundary_contrast,
     boundary_precision,
     boundary_recall,
     compactness,
@@ -52,6 +54,8 @@ class Scene:
         ignore: (H, W) bool, pixels that count for nothing; None where there are none.
         segmentations: (H, W) int32 each, one person's segments; negative where nobody said what is there.
             Read where `truth` is "segments".
+        reference: (H, W) int64, the image-level regions of the same segmenter, on the grid of `labels`,
+            -1 outside the view; None where the segmenter works image by image anyway.
     """
 
     image: NDArray[np.uint8]
@@ -61,6 +65,7 @@ class Scene:
     truth: Truth | None
     ignore: NDArray[np.bool_] | None = None
     segmentations: Sequence[NDArray[np.int32]] = ()
+    reference: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +74,9 @@ class RegionScores:
 
     Attributes:
         names: which, out of n_regions, object_iou, explained_variation, undersegmentation_error,
-            achievable_segmentation_accuracy, boundary_recall, boundary_precision and compactness. A score
-            that needs a truth has `_box` added to its name where it is measured against boxes.
+            achievable_segmentation_accuracy, boundary_recall, boundary_precision, compactness,
+            boundary_contrast, agreement_ari and agreement_iou. A score that needs a truth has `_box` added to
+            its name where it is measured against boxes.
         boundary_tolerance: how far off a boundary may be for recall and precision, as a share of the image's
             diagonal, in 0..1; rounded to whole pixels.
     """
@@ -91,6 +97,11 @@ class RegionScores:
                 "metric.boundary_tolerance must be a share of the diagonal, 0 to 1, not "
                 f"{self.boundary_tolerance}"
             )
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether `Scene.reference` is read: whether any of the names is an agreement."""
+        return not _NEEDS_REFERENCE.isdisjoint(self.names)
 
     def titles(self, truth: Truth | None) -> list[str]:
         """The metric names that rows carry for a data set with this truth."""
@@ -184,6 +195,40 @@ def _compactness(scene: Scene, _: RegionScores) -> Score:
     return Score("compactness", value, "" if value is not None else "no pixel has a label", conventions)
 
 
+def _boundary_contrast(scene: Scene, _: RegionScores) -> Score:
+    value = boundary_contrast(scene.image, scene.labels)
+    reason = "" if value is not None else "one region has no boundary, or the image is flat: it has no edges"
+    conventions = {"space": _SPACE, "boundary": _BOUNDARY, "gradient": "Sobel, of Rec. 601 luma"}
+    return Score("boundary_contrast", value, reason, conventions)
+
+
+def _agreement_ari(scene: Scene, _: RegionScores) -> Score:
+    return _with_reference("agreement_ari", scene, adjusted_rand, {"variant": "Hubert & Arabie 1985"})
+
+
+def _agreement_iou(scene: Scene, _: RegionScores) -> Score:
+    conventions = {"matching": "one to one, highest sum", "mean": "over the larger number of regions"}
+    return _with_reference("agreement_iou", scene, matched_iou, conventions)
+
+
+def _with_reference(
+    name: str,
+    scene: Scene,
+    agreement: Callable[[NDArray[Any], NDArray[Any]], float],
+    conventions: dict[str, str],
+) -> Score:
+    conventions = conventions | {
+        "space": _SPACE,
+        "with": "the image-level regions of the same segmenter",
+        "outside_view": "left out",
+    }
+    if scene.reference is None:
+        return Score(name, None, "the segmenter works image by image: nothing to agree with", conventions)
+    if not ((scene.labels >= 0) & (scene.reference >= 0)).any():
+        return Score(name, None, "no pixel has a label", conventions)
+    return Score(name, agreement(scene.labels, scene.reference), "", conventions)
+
+
 def _undersegmentation_error(scene: Scene, _: RegionScores) -> Score:
     conventions = {"variant": "min form (Neubert & Protzel 2012)"}
     return _against_truth("undersegmentation_error", scene, undersegmentation_error, _NO_PIXEL, conventions)
@@ -211,11 +256,12 @@ def _boundary_precision(scene: Scene, metric: RegionScores) -> Score:
 
 
 _NO_PIXEL = "no pixel has both a label and a truth"
+_BOUNDARY = "pixels with a 4-neighbour in another region: both sides"
 
 
 def _boundary_conventions(metric: RegionScores) -> dict[str, str]:
     return {
-        "boundary": "pixels with a 4-neighbour in another region: both sides",
+        "boundary": _BOUNDARY,
         "tolerance": f"{metric.boundary_tolerance:g} of the image's diagonal, rounded, in a square window",
         "no_boundary": "annotators who drew none are left out",
     }
@@ -278,5 +324,13 @@ _SCORES: dict[str, Callable[[Scene, RegionScores], Score]] = {
     "boundary_recall": _boundary_recall,
     "boundary_precision": _boundary_precision,
     "compactness": _compactness,
+    "boundary_contrast": _boundary_contrast,
+    "agreement_ari": _agreement_ari,
+    "agreement_iou": _agreement_iou,
 }
-_NEEDS_TRUTH = frozenset(_SCORES) - {"n_regions", "explained_variation", "compactness"}
+_NEEDS_REFERENCE = frozenset({"agreement_ari", "agreement_iou"})
+_NEEDS_TRUTH = (
+    frozenset(_SCORES)
+    - _NEEDS_REFERENCE
+    - {"n_regions", "explained_variation", "compactness", "boundary_contrast"}
+)

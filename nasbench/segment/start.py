@@ -27,12 +27,17 @@ def sampled_start(features: VirtualFeatures, k: int, seeds: Sequence[int], *, st
     side = max(_SIDE, math.ceil(math.sqrt(_PER_CLUSTER * k)))
     sample = features.at_size((min(side, features.size[0]), min(side, features.size[1])))
     gram = inner_products(sample)
+    weights = start_weights(gram, k, seeds, steps=steps)
+    return sample.pull(weights.unflatten(2, sample.size))
+
+
+def start_weights(gram: Tensor, k: int, seeds: Sequence[int], *, steps: int = 20) -> Tensor:
+    """Starting centroids as weights (B, k, n) over n points, from their inner products (B, n, n)."""
     norms = gram.diagonal(dim1=1, dim2=2)
     distances = (norms[:, :, None] + norms[:, None] - 2 * gram).clamp(min=0)
     chosen = _plus_plus(distances, k, seeds)
     weights = torch.nn.functional.one_hot(chosen, gram.shape[1]).to(gram.dtype)
-    weights = _lloyd(gram, weights, steps)
-    return sample.pull(weights.unflatten(2, sample.size))
+    return _lloyd(gram, weights, steps)
 
 
 def inner_products(features: VirtualFeatures) -> Tensor:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nasbench.errors import SegmentationError, UsageError
+from nasbench.errors import UsageError
 from nasbench.models.features import Features
+from nasbench.segment.activations import ActivationOptions
 from nasbench.segment.base import Views, contiguous
 from nasbench.segment.components import connected_regions, region_borders
 from nasbench.segment.kmeans import cluster_sums
-from nasbench.segment.nas import Nas, Scaling, scale_stages
+from nasbench.segment.nas import Nas
 from nasbench.segment.virtual import VirtualFeatures
 
 
@@ -107,37 +106,29 @@ def _region_means(features: VirtualFeatures, leaves: Tensor) -> tuple[list[NDArr
 
 
 @dataclass(frozen=True, kw_only=True)
-class NasTree:
+class NasTree(ActivationOptions):
     """Neuro-Activated Superpixels as a tree, cut at a wanted number of connected regions.
 
     Attributes:
         n: regions; met exactly unless the finest level has fewer.
         k: clusters of the finest level, before they fall into connected regions.
         min_size: finest regions below this share of the image join a neighbour.
-        stages, scaling, stage_weights, warm_up, max_iter, outlier_norm, seed: as in `Nas`.
+        warm_up, max_iter, seed: of the finest level, as in `Nas`.
+
+    The others are those of `ActivationOptions`.
     """
 
     n: int = 10
     k: int = 64
     min_size: float = 0.0005
-    stages: Sequence[int] = (-3, -2, -1)
-    scaling: Scaling = "variance"
-    stage_weights: Sequence[float] | None = None
     warm_up: int = 10
     max_iter: int = 2
-    outlier_norm: float | None = 3.0
     seed: int = 0
-
-    uses_features: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise UsageError(f"segmenter.n={self.n} must be at least 1")
         self._finest()
-
-    def check_stages(self, n: int) -> None:
-        """Whether a model of n stages has those asked for. Raises UsageError."""
-        self._finest().check_stages(n)
 
     def __call__(self, views: Views, features: Features | None) -> Tensor:
         """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
@@ -145,25 +136,11 @@ class NasTree:
 
     def trees(self, views: Views, features: Features | None) -> list[RegionTree]:
         """Each image's tree: all its segmentations at once. Raises SegmentationError."""
-        if features is None:
-            raise SegmentationError("nas_tree needs the model's activations")
-        nas = self._finest()
-        leaves = connected_regions(nas(views, features), min_size=self.min_size)
-        scaled = scale_stages(
-            nas.chosen(features), views.size, scaling=self.scaling, weights=self.stage_weights
-        )
-        whole = VirtualFeatures.of(scaled, views.size)
+        leaves = connected_regions(self._finest()(views, features), min_size=self.min_size)
+        whole = VirtualFeatures.of(self.scaled_stages(views, features), views.size)
         return [ward_tree(whole.image(i), leaves[i]) for i in range(len(views.ids))]
 
     def _finest(self) -> Nas:
-        return Nas(
-            k=self.k,
-            stages=self.stages,
-            scaling=self.scaling,
-            stage_weights=self.stage_weights,
-            warm_up=self.warm_up,
-            max_iter=self.max_iter,
-            min_size=self.min_size,
-            outlier_norm=self.outlier_norm,
-            seed=self.seed,
-        )
+        """The finest level: `Nas` has all options of the tree but the number of regions."""
+        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "n"}
+        return Nas(**options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 
 import pytest
@@ -214,6 +215,7 @@ def test_schemas_yaml_and_constructors_agree(group):
         assert set(node) == set(fields), f"{group}/{choice}"
         if group == "segmenter":
             assert node.pop("match", None) is None, "matching is asked for, never the default"
+            assert node.pop("source_weights", None) is None, "composing makes source_model of it"
         assert set(node) == set(parameters), f"{group}/{choice}"
 
 
@@ -224,3 +226,35 @@ def test_config_dir_of_an_installed_package_comes_first(tmp_path, monkeypatch):
     (package / "configs" / "segment.yaml").touch()
     monkeypatch.setattr(locate, "__file__", str(package / "config" / "locate.py"))
     assert locate.config_dir() == package / "configs"
+
+
+def test_another_network_as_a_source_is_composed_like_a_model():
+    cell = cells("segmenter.source=model:resnet18", "segmenter.source_weights=some.safetensors")[0]
+    source = cell["config"]["segmenter"]["source_model"]
+    assert (source["name"], source["weights"], source["input_size"]) == ("resnet18", "some.safetensors", 224)
+    swept = cells("segmenter.source=self,model:rendered")
+    assert [c["config"]["segmenter"]["source_model"] is None for c in swept] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (["segmenter.source=model:resnet81"], "no such model; did you mean resnet18?"),
+        (["segmenter.source_weights=a.pth"], "is for segmenter.source=model:<name>"),
+    ],
+)
+def test_what_is_wrong_with_another_network_is_said(tokens, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        cells(*tokens)
+
+
+def test_only_what_an_experiment_varies_counts_as_swept():
+    composed = cells("experiment=segment_study_rivals", "segmenter.seed=3")
+    assert {tuple(cell["swept"]) for cell in composed} >= {("segmenter.match",)}
+    assert not any("segmenter.seed" in cell["swept"] for cell in composed)
+
+
+def test_the_study_has_all_its_cells():
+    study = cells("experiment=segment_study")
+    assert len(study) == 4 * 8 * 2 + 2 * 8 + 3 * 8
+    assert len(cells("experiment=segment_study_rivals")) == 7 * 8

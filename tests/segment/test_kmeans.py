@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from nasbench.models import load_classifier
+from nasbench.segment.activations import scale_stages
 from nasbench.segment.kmeans import factored_kmeans
-from nasbench.segment.nas import scale_stages
 from tests.support.realdata import realdata
 
 

@@ -212,7 +212,7 @@ def test_misuse_is_named():
 
 def test_what_the_run_asks_of_a_segmenter_is_passed_on():
     matched = made("nas", "match=20", "source=mirror", "stages=[-9]")
-    assert (matched.uses_features, matched.source) == (True, "mirror")
+    assert (matched.uses_features, matched.activations.source) == (True, "mirror")
     with pytest.raises(UsageError, match="segmenter.stages holds -9"):
         matched.check_stages(4)
     made("grid", "match=20").check_stages(4)

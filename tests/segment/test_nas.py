@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from nasbench.errors import SegmentationError, UsageError
 from nasbench.models import Features
+from nasbench.segment.activations import scale_stages
 from nasbench.segment.base import Views, contiguous
-from nasbench.segment.nas import Nas, scale_stages
+from nasbench.segment.nas import Nas
 
 
 def quadrants(batch=1, noise=0.0):
@@ -130,7 +131,7 @@ def test_nan_is_a_named_segmentation_error():
         ({"mode": "fast"}, "choose exact or coarse"),
         ({"stage_weights": [1.0]}, "1 values for 3 stages"),
         ({"stage_weights": [1.0, -1.0, 1.0]}, "must not be negative"),
-        ({"source": "others"}, "choose self or random_weights or mirror or pixels"),
+        ({"source": "others"}, "choose self, random_weights, mirror, pixels or model:<name>"),
         ({"restarts": 0}, "segmenter.restarts=0"),
         ({"min_size": 1.5}, "share of the image"),
     ],

@@ -105,6 +105,36 @@ def test_no_object_is_a_reason_not_a_zero(changes, reason):
     assert reason in score.reason
 
 
+AGREEMENTS = ["agreement_ari", "agreement_iou"]
+
+
+def test_agreement_with_the_image_level_regions():
+    reference = np.tile(np.repeat([0, 1], 2), (4, 1))
+    ari, iou = RegionScores(names=AGREEMENTS)(scene(reference=reference))
+    # Crossed halves; the adjusted Rand index as in test_agreement.py.
+    assert iou.value == pytest.approx(1 / 3)
+    assert ari.value == pytest.approx((24 - 56 * 56 / 120) / (56 - 56 * 56 / 120))
+    assert "image-level" in ari.conventions["with"]
+    for score in RegionScores(names=AGREEMENTS)(scene("box", reference=1 - scene().labels)):
+        assert score.name in AGREEMENTS
+        assert score.value == 1
+
+
+def test_without_image_level_regions_there_is_nothing_to_agree_with():
+    for score in RegionScores(names=AGREEMENTS)(scene()):
+        assert score.value is None
+        assert score.reason == "the segmenter works image by image: nothing to agree with"
+    for score in RegionScores(names=AGREEMENTS)(scene(reference=np.full((4, 4), -1))):
+        assert score.value is None
+        assert score.reason == "no pixel has a label"
+
+
+@pytest.mark.parametrize("name", AGREEMENTS)
+def test_only_agreements_ask_for_a_reference(name):
+    assert RegionScores(names=["n_regions", name]).uses_reference
+    assert not RegionScores().uses_reference
+
+
 def test_unknown_metric_is_named():
     with pytest.raises(UsageError, match="metric.names holds iou"):
         RegionScores(names=["iou"])

@@ -13,10 +13,12 @@ from nasbench.errors import UsageError
 from nasbench.segment.scores import RegionScores, Scene
 from nasbench.segment.superpixel_scores import (
     achievable_segmentation_accuracy,
+    boundary_contrast,
     boundary_pixels,
     boundary_precision,
     boundary_recall,
     compactness,
+    overlaps,
     reach,
     undersegmentation_error,
 )
@@ -30,6 +32,7 @@ ALL = (
     "boundary_recall",
     "boundary_precision",
     "compactness",
+    "boundary_contrast",
 )
 AGAINST_TRUTH = ALL[3:7]
 
@@ -106,6 +109,27 @@ def slow_compactness(labels):
     return total / len(pixels)
 
 
+def slow_contrast(image, labels):
+    height, width = labels.shape
+    luma = image @ np.array([0.299, 0.587, 0.114]) / 255
+    weights = ((-1, 1), (0, 2), (1, 1))
+
+    def at(y, x):
+        return luma[min(max(y, 0), height - 1), min(max(x, 0), width - 1)]
+
+    def gradient(y, x):
+        across = sum(w * (at(y + d, x + 1) - at(y + d, x - 1)) for d, w in weights)
+        down = sum(w * (at(y + 1, x + d) - at(y - 1, x + d)) for d, w in weights)
+        return math.hypot(across, down)
+
+    pixels = {p for p in np.ndindex(labels.shape) if labels[p] >= 0}
+    boundary = slow_boundary(labels, pixels)
+    everywhere = sum(gradient(*p) for p in pixels) / max(len(pixels), 1)
+    if not boundary or everywhere < 1e-9:
+        return None
+    return sum(gradient(*p) for p in boundary) / len(boundary) / everywhere
+
+
 @st.composite
 def pairs(draw, least=0):
     """Labels and truth of one shape, blocky so that regions are larger than a pixel."""
@@ -139,6 +163,29 @@ def test_scores_equal_their_slow_twins(pair, tolerance):
     same(boundary_recall(labels, truth, tolerance=tolerance), slow_recall(labels, truth, tolerance))
     same(boundary_precision(labels, truth, tolerance=tolerance), slow_precision(labels, truth, tolerance))
     same(compactness(labels), slow_compactness(labels))
+
+
+@given(pairs(least=-1), st.integers(0, 1000), st.integers(1, 256))
+def test_contrast_equals_its_slow_twin(pair, seed, levels):
+    labels, _ = pair
+    image = np.random.default_rng(seed).integers(0, levels, (*labels.shape, 3), dtype=np.uint8)
+    same(boundary_contrast(image, labels), slow_contrast(image, labels))
+
+
+@given(pairs(least=-1))
+def test_overlaps_count_the_pixels_of_each_pair(pair):
+    labels, truth = pair
+    pixels = both(labels, truth)
+    left, right = (sorted({int(x[p]) for p in pixels}) for x in (labels, truth))
+    expected: dict[tuple[int, int], int] = {}
+    for p in pixels:
+        place = left.index(labels[p]), right.index(truth[p])
+        expected[place] = expected.get(place, 0) + 1
+    found = overlaps(labels, truth)
+    if found is None:
+        assert not pixels
+    else:
+        assert {(r, s): n for r, s, n in zip(*(x.tolist() for x in found), strict=True)} == expected
 
 
 def test_many_regions_and_many_segments_take_the_sorted_way():
@@ -185,6 +232,8 @@ def test_names_of_regions_mean_nothing(pair, seed):
     ):
         same(score(names[labels], truth), score(labels, truth))
     same(compactness(names[labels]), compactness(labels))
+    image = np.random.default_rng(seed).integers(0, 256, (*labels.shape, 3), dtype=np.uint8)
+    same(boundary_contrast(image, names[labels]), boundary_contrast(image, labels))
 
 
 @given(pairs())
@@ -231,6 +280,56 @@ def test_needless_boundaries_cost_precision_and_not_recall():
     labels, truth = columns(10, 5, 5), columns(10, 10)
     assert boundary_recall(labels, truth, tolerance=0) == 1
     assert boundary_precision(labels, truth, tolerance=0) == 0.5
+
+
+def step(*values, width=10):
+    """Grey strips of these values, side by side."""
+    image = np.tile(np.repeat(np.array(values, dtype=np.uint8), width), (4, 1))
+    return np.repeat(image[:, :, None], 3, axis=2)
+
+
+@pytest.mark.parametrize(("off", "contrast"), [(0, 10.0), (1, 5.0), (-1, 5.0), (2, 0.0), (5, 0.0)])
+def test_boundary_contrast_in_closed_form(off, contrast):
+    # The step's gradient is on columns 9 and 10 of 20, alike; the boundary on 9+off and 10+off.
+    found = [boundary_contrast(image, columns(10 + off, 10 - off)) for image in (step(0, 255), step(90, 70))]
+    assert found == pytest.approx([contrast] * 2)
+
+
+def test_boundaries_on_the_stronger_of_two_edges_have_more_contrast():
+    # Gradients 1 : 3 on two columns of 30 each: mean 8/30.
+    image = step(100, 110, 140)
+    assert boundary_contrast(image, columns(10, 20)) == pytest.approx(1 / (8 / 30))
+    assert boundary_contrast(image, columns(20, 10)) == pytest.approx(3 / (8 / 30))
+
+
+def test_boundaries_everywhere_have_a_contrast_of_one():
+    image = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
+    assert boundary_contrast(image, np.arange(42).reshape(6, 7)) == pytest.approx(1)
+
+
+def test_blind_boundaries_have_a_contrast_of_about_one():
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    blind = np.kron(rng.integers(0, 1000, (8, 8)), np.ones((8, 8), dtype=int))
+    assert boundary_contrast(image, blind) == pytest.approx(1, abs=0.05)
+
+
+def test_luma_weighs_the_colours():
+    # Steps of 100 in red and of 100 in green, each on two columns of 30.
+    image = np.zeros((4, 30, 3), dtype=np.uint8)
+    image[:, 10:, 0] = image[:, 20:, 1] = 100
+    mean = 2 * (0.299 + 0.587) / 30
+    assert boundary_contrast(image, columns(10, 20)) == pytest.approx(0.299 / mean)
+    assert boundary_contrast(image, columns(20, 10)) == pytest.approx(0.587 / mean)
+
+
+def test_only_pixels_with_a_label_count_for_contrast():
+    labels = columns(10, 10)
+    labels[:, :5] = -1
+    assert boundary_contrast(step(0, 255), labels) == pytest.approx(7.5)
+    labels = columns(4, 4, 12)
+    labels[:, 8:] = -1
+    assert boundary_contrast(step(0, 255), labels) is None  # flat where it is looked at
 
 
 @pytest.mark.parametrize(
@@ -340,6 +439,8 @@ def test_ignored_pixels_are_left_out(truth):
         ),
         ({"segmentations": (columns(8) - 1,)}, AGAINST_TRUTH[:2], "both a label and a truth"),
         ({"labels": columns(8) - 1}, ["compactness"], "no pixel has a label"),
+        ({"labels": columns(8)}, ["boundary_contrast"], "one region has no boundary"),
+        ({"image": np.full((4, 8, 3), 7, dtype=np.uint8)}, ["boundary_contrast"], "the image is flat"),
     ],
 )
 def test_undefined_is_a_reason_not_a_zero(changes, names, reason):
