@@ -1,14 +1,15 @@
 """What NAS costs: against building the matrix, against the forward pass, over image size and k.
 
 Run: python scripts/bench_segment.py --weights resnet50.safetensors --root IMAGES [--images 10] [--out FILE].
-ResNet-50, one thread each, everything in one run, medians over images or repeats. Three tables:
+ResNet-50, one thread each, everything in one run, medians over images or repeats. Four tables:
 
 1. factored k-means against building the matrix and scikit-learn's KMeans: four stages, 224 x 224, k = 10,
    the same start, 20 steps; time, extra peak memory (resident set, measured in a process of its own after
    resetting the peak), equal labels and inertia;
 2. whole NAS (forward, scaling, clustering, labels) against the forward alone, batch 16, for the documented
    default, four stages and the coarse mode, compared with the exact labels by the adjusted Rand index;
-3. the clustering over image size and k.
+3. the clustering over image size and k;
+4. whole NAS on finer grids: the stem stage, flip and shift averages, a forward at twice the size.
 
 Without --weights and --root the network is random and the images are the rendered scenes: the times are about
 the same, agreement then says little about real activations.
@@ -40,6 +41,7 @@ from nasbench.data import Dataset, ViewSpec, make_view, run_order
 from nasbench.data.folder import FolderDataset
 from nasbench.data.rendered import RenderedDataset
 from nasbench.models import Classifier, Features, load_classifier
+from nasbench.run.forward import activation_features
 from nasbench.segment.activations import scale_stages
 from nasbench.segment.base import Views
 from nasbench.segment.kmeans import factored_kmeans
@@ -64,7 +66,7 @@ def main() -> None:
         "",
     ]
     with threadpool_limits(1):
-        for table in (against_the_matrix, against_the_forward, over_size_and_k):
+        for table in (against_the_matrix, against_the_forward, over_size_and_k, on_finer_grids):
             for line in table(options):
                 print(line, flush=True)
                 lines.append(line)
@@ -150,6 +152,37 @@ def over_size_and_k(options: argparse.Namespace) -> list[str]:
         costs = [repeated(partial(Nas(k=k), views, features)) for k in (5, 10, 20, 64)]
         cells = " | ".join(f"{1000 * cost / len(pixels):.0f}" for cost in (forward, *costs))
         lines.append(f"| {size} x {size} | {cells} |")
+    return [*lines, ""]
+
+
+def on_finer_grids(options: argparse.Namespace) -> list[str]:
+    """Whole NAS at 224 x 224 with finer maps, in times the plain one."""
+    classifier, pixels = prepared(options, SQUARE, 4)
+    large, wide = prepared(options, 2 * SQUARE, 4)
+    stem = load_classifier(name="resnet50", weights=options.weights, input_size=SQUARE, stages=range(5))
+    cases: list[tuple[str, Classifier, torch.Tensor, Nas]] = [
+        ("default", classifier, pixels, Nas()),
+        ("all stages", classifier, pixels, Nas(stages=[-4, -3, -2, -1])),
+        ("all stages and the stem", stem, pixels, Nas(stages=[-5, -4, -3, -2, -1])),
+        ("average=[flip]", classifier, pixels, Nas(average=["flip"])),
+        ("average=[shift]", classifier, pixels, Nas(average=["shift"])),
+        ("average=[flip,shift]", classifier, pixels, Nas(average=["flip", "shift"])),
+        ("forward_size=448", large, wide, Nas(forward_size=2 * SQUARE)),
+    ]
+    views = views_of(pixels)
+
+    def once(network: Classifier, x: torch.Tensor, nas: Nas) -> Any:
+        return nas(views, activation_features(network, x, nas.activations))
+
+    lines = ["## On finer grids (whole NAS, regions at 224 x 224, batch 4, medians of 5)", ""]
+    lines += ["| | forwards an image | ms an image | times the default |", "|---|---|---|---|"]
+    plain = 0.0
+    for name, network, x, nas in cases:
+        cost = repeated(partial(once, network, x, nas))
+        plain = plain or cost
+        lines.append(
+            f"| {name} | {nas.activations.passes} | {1000 * cost / len(x):.0f} | {cost / plain:.2f} |"
+        )
     return [*lines, ""]
 
 

@@ -9,6 +9,23 @@ from torch import Tensor
 
 from nasbench.errors import RunError
 from nasbench.models import Classifier, Features
+from nasbench.segment.averages import averaged, variants
+from nasbench.segment.base import Activations
+
+
+def activation_features(classifier: Classifier, pixels: Tensor, activations: Activations) -> Features:
+    """Features as a segmenter asks for them, from pixels (B, 3, h, w) of the size that the classifier reads.
+
+    Which network and which size is the caller's; here are the mirrored image and the averages. Raises
+    RunError where a single image does not fit into memory.
+    """
+    if activations.source == "mirror":
+        pixels = pixels.flip(-1)
+    if not activations.average:
+        return bounded_features(classifier, pixels)
+    size = classifier.input_size
+    passes = variants(activations.average, classifier.deepest_size, size)
+    return averaged([bounded_features(classifier, one.of(pixels)) for one in passes], passes, size)
 
 
 def bounded_features(classifier: Classifier, pixels: Tensor) -> Features:

@@ -17,10 +17,9 @@ from nasbench.errors import NasbenchError, RunError, SegmentationError
 from nasbench.models import Classifier, Features
 from nasbench.run.build import Parts
 from nasbench.run.device import forward_size, prepared_classifier, source_classifier
-from nasbench.run.forward import bounded_features
+from nasbench.run.forward import activation_features
 from nasbench.run.plan import Cell, Settings
 from nasbench.run.task_report import TaskReport
-from nasbench.segment.averages import averaged, variants
 from nasbench.segment.base import Activations, Segmenter, Views
 
 _PLAIN = Activations()
@@ -68,15 +67,9 @@ class BatchGraph:
             size = forward_size(self._classifier(cell), activations)
             classifier = source_classifier(self.parts, cell.config, activations, self._settings.device)
             pixels = self.pixels(cell, size)
-            if activations.source == "mirror":
-                pixels = pixels.flip(-1)
             with self.report.timed("forward"):
                 self.report.forwards += len(self.batch) * activations.passes
-                if not activations.average:
-                    return bounded_features(classifier, pixels)
-                passes = variants(activations.average, classifier.deepest_size, size)
-                features = [bounded_features(classifier, one.of(pixels)) for one in passes]
-                return averaged(features, passes, size)
+                return activation_features(classifier, pixels, activations)
 
         key = ["features", asdict(activations), *self._forward_key(cell)]
         features: Features = self.once(key, compute)
