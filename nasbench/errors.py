@@ -33,5 +33,9 @@ class SegmentationError(NasbenchError):
     """One image cannot be segmented, for a reason that lies in the image or its activations."""
 
 
+class SaliencyError(NasbenchError):
+    """One image cannot be explained, for a reason that lies in the image, its class or the network."""
+
+
 class WeightsError(NasbenchError):
     """A checkpoint is refused: code in it, wrong format, missing or unexpected keys."""

@@ -2,8 +2,8 @@
 
 Run: python scripts/bench_stream.py [--images 100,300,1000] [--out FILE].
 The bundled network on rendered scenes of one class, one thread, each size in a process of its own: the peak
-resident set, the time of a pass and the size of the file. Constant memory is the point; the times are those of
-the bundled network, most of it its forward passes.
+resident set, the time of a pass and the size of the file. Constant memory is the point; the times are those
+of the bundled network, most of it drawing the scenes and its forward passes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a Markdown file for the table")
     options = parser.parse_args()
     lines = [
-        f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, one thread; "
-        f"one class, k = {K}, {PASSES} passes after the first.",
+        f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, one thread.",
+        f"One class, k = {K}, {PASSES} passes after the first.",
         "",
         "| images | peak resident set, MB | seconds | ms an image and pass | file, KB |",
         "|---|---|---|---|---|",

@@ -16,7 +16,8 @@ ARROWS = {
     "data": set(),
     "models": set(),
     "segment": {"models"},
-    "run": {"data", "models", "segment"},
+    "saliency": {"models", "segment"},
+    "run": {"data", "models", "saliency", "segment"},
     "report": {"run"},
 }
 LEAVES = {"errors", "digest", "rng"}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from nasbench.cli.explain import explain
 from nasbench.cli.ls import ls
 from nasbench.cli.segment import segment
 from nasbench.errors import NasbenchError
@@ -22,6 +23,7 @@ app = typer.Typer(
     epilog="Every command runs without arguments, on rendered images and the bundled network.",
 )
 app.command("segment")(segment)
+app.command("explain")(explain)
 app.command("ls")(ls)
 
 

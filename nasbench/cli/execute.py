@@ -55,13 +55,17 @@ def _execute(request: Request) -> int:
         return 0
     with Progress() as progress:
         from nasbench.run.build import Parts
-        from nasbench.run.plan import Settings, make_plan
+        from nasbench.run.plan import Settings
+        from nasbench.run.planning import make_plan
         from nasbench.run.store import RunFolder
 
         parts = Parts()
         plan = make_plan(
             request.command, composed.cells, Settings.of(composed.settings), parts, progress=progress.say
         )
+        for note in plan.notes:
+            progress.stop()
+            typer.echo(note, err=True)
         folder = RunFolder(request.out or Path("results") / "runs" / request.command / plan.digest[:12])
         if request.dry_run:
             progress.stop()

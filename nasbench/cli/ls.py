@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-_LISTS = {"models": "model", "datasets": "dataset", "segmenters": "segmenter"}
+_LISTS = {"models": "model", "datasets": "dataset", "segmenters": "segmenter", "saliency": "saliency"}
 
 
 def ls(
-    what: Annotated[str, typer.Argument(metavar="models|datasets|segmenters", help="What to list.")],
+    what: Annotated[str, typer.Argument(metavar="models|datasets|segmenters|saliency", help="What to list.")],
     pattern: Annotated[
         str | None, typer.Argument(help="A name, `*` and `?` allowed.", show_default=False)
     ] = None,
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """List what can be chosen: models, datasets or segmenters.
+    """List what can be chosen: models, datasets, segmenters or saliency methods.
 
     **Examples**
 

@@ -7,14 +7,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nasbench.config.schema import CLOSED, GROUPS, LEAST, MOST, SAVE_CHOICES, SCHEMAS, Custom, Primary
+from nasbench.config.schema import CLOSED, GROUPS, LEAST, MOST, PRIMARIES, SAVE_CHOICES, SCHEMAS, Custom
 from nasbench.config.suggest import hint
 from nasbench.config.tree import first_line
 from nasbench.errors import UsageError
 
 
-def checked(cfg: DictConfig) -> dict[str, Any]:
-    """A composed configuration as a plain, resolved dictionary of the right types.
+def checked(cfg: DictConfig, command: str) -> dict[str, Any]:
+    """A command's composed configuration as a plain, resolved dictionary of the right types.
 
     Raises UsageError, one line, naming the key.
     """
@@ -25,7 +25,7 @@ def checked(cfg: DictConfig) -> dict[str, Any]:
         missing = sorted(OmegaConf.missing_keys(cfg))
         if missing:
             raise UsageError(f"{missing[0]} is not set; add {missing[0]}=...")
-        plain = _typed(Primary, OmegaConf.to_container(cfg, resolve=True))
+        plain = _typed(PRIMARIES[command], OmegaConf.to_container(cfg, resolve=True))
         for group in GROUPS:
             node = plain.get(group)
             if isinstance(node, dict) and "_target_" in node:
@@ -37,7 +37,7 @@ def checked(cfg: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "configuration"
         raise UsageError(f"{key}: {first_line(error)}") from error
-    _check_values(plain)
+    _check_values(plain, command)
     return plain
 
 
@@ -52,14 +52,16 @@ def _typed(schema: type, node: Any, group: str | None = None) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def _check_values(plain: dict[str, Any]) -> None:
+def _check_values(plain: dict[str, Any], command: str) -> None:
     for key, valid in CLOSED.items():
+        if key.partition(".")[0] not in plain:
+            continue  # of another command
         value = _at(plain, key)
         if value not in valid:
             raise UsageError(f"{key}={value}: {hint(str(value), valid)}")
     for value in plain["save"]:
-        if value not in SAVE_CHOICES:
-            raise UsageError(f"save={value}: {hint(str(value), SAVE_CHOICES)}")
+        if value not in SAVE_CHOICES[command]:
+            raise UsageError(f"save={value}: {hint(str(value), SAVE_CHOICES[command])}")
     for key, least in LEAST.items():
         value = _at(plain, key)
         if value is not None and value < least:

@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nasbench.config.check import checked
-from nasbench.config.locate import choices, config_dir
+from nasbench.config.locate import choices, config_dir, user_dir
 from nasbench.config.overrides import Override, parse_overrides
-from nasbench.config.schema import CELL_KEYS, GROUPS, SETTING_KEYS
+from nasbench.config.schema import CELL_GROUPS, CELL_KEYS, GROUPS, SETTING_KEYS
 from nasbench.config.suggest import hint
 from nasbench.config.tree import first_line, has_key, set_key, unknown_key
 from nasbench.digest import canonical_json
@@ -46,13 +46,15 @@ def compose_run(command: str, tokens: Sequence[str]) -> Composed:
     """
     overrides = parse_overrides(tokens)
     for override in overrides:
+        if override.is_group and override.key in CELL_GROUPS - set(CELL_KEYS[command]):
+            raise UsageError(f"{override.key}: nasbench {command} has no {override.key} to choose")
         if len(override.values) > 1 and override.section in SETTING_KEYS:
             raise UsageError(f"{override.key} cannot be swept: it does not change the results")
     cells: dict[str, dict[str, Any]] = {}
     settings: dict[str, Any] = {}
     for chosen, values, from_cells in _expand_experiments(command, overrides):
         for cfg, cell_choices, swept in _expand(command, chosen, values, vary=from_cells):
-            plain = checked(cfg)
+            plain = checked(cfg, command)
             plain["segmenter"] = _with_source_model(command, plain["segmenter"])
             found = {key: plain[key] for key in SETTING_KEYS}
             if settings not in ({}, found):
@@ -60,10 +62,10 @@ def compose_run(command: str, tokens: Sequence[str]) -> Composed:
                     "the experiments swept over differ in settings that do not change the results"
                 )
             settings = found
-            kept = {group: cell_choices[group] for group in GROUPS if group in CELL_KEYS}
+            kept = {group: cell_choices[group] for group in GROUPS if group in CELL_KEYS[command]}
             cell = {
                 "choices": kept,
-                "config": {key: plain[key] for key in CELL_KEYS},
+                "config": {key: plain[key] for key in CELL_KEYS[command]},
                 "swept": swept,
             }
             cells.setdefault(canonical_json([kept, cell["config"]]), cell)
@@ -87,7 +89,7 @@ def _with_source_model(command: str, segmenter: dict[str, Any]) -> dict[str, Any
     cfg, _ = _compose(command, (f"model={name}",))
     if weights is not None:
         set_key(cfg, "model.weights", weights)
-    return {**segmenter, "source_model": checked(cfg)["model"]}
+    return {**segmenter, "source_model": checked(cfg, command)["model"]}
 
 
 # Group overrides, key overrides, and which of the latter an experiment's `cells` brought in.
@@ -153,7 +155,7 @@ def _expand(
             for override, value in zip(present, combination, strict=True):
                 set_key(cfg, override.key, value)
                 varied = len(override.values) > 1 or override.key in vary
-                if varied and override.section in CELL_KEYS:
+                if varied and override.section in CELL_KEYS[command]:
                     swept[override.key] = value
             yield cfg, chosen, swept
 
@@ -165,7 +167,10 @@ def _compose_cached(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, 
 
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="nasbench"):
-            cfg = compose(command, overrides=list(tokens), return_hydra_config=True)
+            # Ours come first: a user's file of the same name does not change what a choice means.
+            own = user_dir()
+            more = [] if own is None else [f"hydra.searchpath=[{own.as_uri()}]"]
+            cfg = compose(command, overrides=[*tokens, *more], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UsageError(f"{' '.join(tokens) or command}: {first_line(error)}") from error
     chosen = {g: str(c) for g, c in cfg.hydra.runtime.choices.items() if g in GROUPS and c is not None}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench.config.locate import choices
-from nasbench.config.schema import GROUPS, LIST_KEYS
+from nasbench.config.schema import ALIASES, GROUPS, LIST_KEYS
 from nasbench.config.suggest import hint
 from nasbench.errors import UsageError
 
@@ -59,6 +59,8 @@ def _parse(token: str) -> Override:
             "and keys below *.kwargs need no prefix"
         )
     key, equals, raw = token.partition("=")
+    if key in ALIASES:
+        key, token = ALIASES[key], f"{ALIASES[key]}={raw}"
     if not equals or not key.strip():
         raise UsageError(f"{token!r} is not an override; write key=value, e.g. segmenter.k=20")
     if "@" in key:

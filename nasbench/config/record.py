@@ -62,24 +62,31 @@ def _checked(record: Any, command: str, settings: Mapping[str, Any]) -> Composed
     ):
         raise UsageError("holds no settings or no cells")
     merged = {**record["settings"], **settings}
-    checked_cells = [_checked_cell(number, cell, merged) for number, cell in enumerate(record["cells"])]
+    checked_cells = [
+        _checked_cell(command, number, cell, merged) for number, cell in enumerate(record["cells"])
+    ]
     plain = checked_cells[0][1]
     return Composed(command, [cell for cell, _ in checked_cells], {key: plain[key] for key in SETTING_KEYS})
 
 
-def _checked_cell(number: int, cell: Any, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _checked_cell(
+    command: str, number: int, cell: Any, settings: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """A cell, and its configuration together with the settings."""
     parts = ("choices", "config", "swept")
     if not isinstance(cell, dict) or not all(isinstance(cell.get(part), dict) for part in parts):
         raise UsageError(f"cell {number} lacks choices, config or swept")
-    for group in (group for group in GROUPS if group in CELL_KEYS):
+    for group in (group for group in GROUPS if group in CELL_KEYS[command]):
         if not isinstance(cell["choices"].get(group), str):
             raise UsageError(f"cell {number}: choices lacks {group}")
         node = cell["config"].get(group)
         if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
             raise UsageError(f"cell {number}: config.{group} lacks _target_")
     try:
-        plain = checked(OmegaConf.create({**settings, **cell["config"]}))
+        plain = checked(OmegaConf.create({**settings, **cell["config"]}), command)
     except OmegaConfBaseException as error:
         raise UsageError(f"cell {number}: {first_line(error)}") from error
-    return {**{part: cell[part] for part in parts}, "config": {key: plain[key] for key in CELL_KEYS}}, plain
+    return {
+        **{part: cell[part] for part in parts},
+        "config": {key: plain[key] for key in CELL_KEYS[command]},
+    }, plain

@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from nasbench.config.saliency_schema import SALIENCY_SCHEMAS, Target
+
 # The groups a user chooses from, in the order of the summary's columns.
-GROUPS = ("model", "dataset", "segmenter", "metric", "engine", "experiment")
+GROUPS = ("model", "dataset", "saliency", "segmenter", "metric", "engine", "experiment")
 
-# What decides the rows of a cell; the rest of the primary config only decides how they are computed.
-CELL_KEYS = ("model", "dataset", "view", "segmenter", "metric", "precision", "seed")
+# What decides the rows of a command's cells; the rest of its primary config only decides how they are
+# computed.
+_SEGMENT_KEYS = ("model", "dataset", "view", "segmenter", "metric", "precision", "seed")
+CELL_KEYS: dict[str, tuple[str, ...]] = {
+    "segment": _SEGMENT_KEYS,
+    "explain": (*_SEGMENT_KEYS, "saliency", "target", "sign", "counts", "randomise"),
+}
+# Groups that some commands lack.
+CELL_GROUPS = {group for group in GROUPS if any(group in keys for keys in CELL_KEYS.values())}
 SETTING_KEYS = ("engine", "limit", "device", "max_batch", "on_error", "save", "sheet")
-
-
-@dataclass
-class Target:
-    """What every choice of a group that names an implementation has."""
-
-    _target_: str = "???"
 
 
 @dataclass
@@ -275,7 +277,22 @@ class Primary:
     save: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Explain(Primary):
+    """`configs/explain.yaml`."""
+
+    saliency: Any = None
+    target: Any = "label"
+    sign: str = "signed"
+    counts: list[int] | None = None
+    randomise: Any = 0
+
+
+PRIMARIES: dict[str, type[Primary]] = {"segment": Primary, "explain": Explain}
+
+
 SCHEMAS: dict[str, type[Target]] = {
+    **SALIENCY_SCHEMAS,
     "nasbench.models.load_classifier": TimmModel,
     "nasbench.data.rendered.RenderedDataset": Rendered,
     "nasbench.data.folder.FolderDataset": Folder,
@@ -292,6 +309,7 @@ SCHEMAS: dict[str, type[Target]] = {
     "nasbench.segment.factorisation.FeatureFactorisation": FeatureFactorisation,
     "nasbench.segment.controls.Grid": Grid,
     "nasbench.segment.controls.Random": Random,
+    "nasbench.segment.controls.NoRegions": Target,
     "nasbench.segment.scores.RegionScores": RegionScores,
 }
 
@@ -302,6 +320,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "precision.dtype": ("float32", "bfloat16"),
     "view.resize": ("squash", "crop", "letterbox"),
     "view.interpolation": ("bilinear", "bicubic"),
+    "sign": ("signed", "abs", "positive"),
 }
 # Lower bounds, likewise.
 LEAST: dict[str, int] = {
@@ -314,6 +333,8 @@ LEAST: dict[str, int] = {
 }
 # Upper bounds. A sheet shows images of the first unit.
 MOST: dict[str, int] = {"sheet.images": 32}
+# What a user may also call a key or group: superpixelifying a map means choosing a segmenter for it.
+ALIASES = {"saliency.regions": "segmenter"}
 # Settings that are lists, for which a comma lists and does not sweep.
 LIST_KEYS = ("save",)
-SAVE_CHOICES = ("labels", "overlays")
+SAVE_CHOICES = {"segment": ("labels", "overlays"), "explain": ("maps", "overlays")}

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nasbench.config.locate import choices, config_dir
+from nasbench.config.locate import choices, config_file
 from nasbench.config.schema import GROUPS
 from nasbench.config.suggest import hint, nearest
 from nasbench.errors import UsageError
@@ -64,7 +64,7 @@ def unknown_key(key: str, bases: Sequence[tuple[DictConfig, dict[str, str]]]) ->
 
 
 def _keys_of(group: str, choice: str) -> list[str]:
-    node = OmegaConf.load(config_dir() / group / f"{choice}.yaml")
+    node = OmegaConf.load(config_file(group, choice))
     return [str(name) for name in node] if isinstance(node, DictConfig) else []
 
 

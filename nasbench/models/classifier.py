@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor, nn
 
 from nasbench.errors import UsageError
 from nasbench.models.features import Features
+from nasbench.models.graph import FINAL, Graph, Layer, forward_graph
+from nasbench.models.head import deepest_layer, head_weights, is_linear_on_average, reads_grid
 from nasbench.models.stages import choose_stages, restore_grid
 from nasbench.models.weights import state_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 class Classifier:
@@ -32,6 +36,7 @@ class Classifier:
         weights_digest: of the parameters and buffers as loaded, whatever file format they came from.
         stage_indices: positions of the stages among all maps of `forward_intermediates`, shallow to deep.
         stage_names: the modules whose outputs the stages are.
+        map_names: the same of all maps of `forward_intermediates`.
         deepest_size: (h, w) of the deepest map, and of `Features.final`.
     """
 
@@ -77,6 +82,7 @@ class Classifier:
         self._device = torch.device("cpu")
         self._dtype = torch.float32
         self._channels_last = False
+        self._reads: dict[Layer, bool] = {}
         self._mean = torch.tensor(self.mean).view(1, 3, 1, 1)
         self._std = torch.tensor(self.std).view(1, 3, 1, 1)
 
@@ -84,6 +90,7 @@ class Classifier:
         chosen = choose_stages(self.module, maps, input_size=input_size, wanted=stages)
         self.stage_indices = chosen.indices
         self.stage_names = chosen.names
+        self.map_names = chosen.map_names
         self.num_classes = int(logits.shape[1])
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -118,6 +125,57 @@ class Classifier:
             final=grid.float().contiguous(),
             tokens=hasattr(self.module, "num_prefix_tokens"),
         )
+
+    def forward_graph(self, x: Tensor, layers: Iterable[Layer] = (FINAL,)) -> AbstractContextManager[Graph]:
+        """Logits of images x: (B, 3, h, w) in [0, 1], and layers' outputs that gradients can be taken of.
+
+            with classifier.forward_graph(x, ["final", -2]) as graph:
+                grads = graph.gradients(graph.logits[:, 0].sum())
+
+        A context, within which gradients are tracked whatever holds outside. The hooks are gone before it is
+        entered; x, parameters and their gradients, and the grad mode outside are as they were after it.
+
+        Args:
+            x: images; no gradient reaches them.
+            layers: `final` (what enters the pooling), positions among the stages (negative from the deepest,
+                their grids equal `Features.stages`), or dotted names of modules.
+
+        Raises:
+            UsageError: no such layer (the nearest are named), or gradients cannot reach it.
+            ValueError: x is not floating point or not of that shape.
+        """
+        return forward_graph(self, x, layers)
+
+    def head_weights(self) -> Tensor | None:
+        """Weights (classes, C) float32 of a head that is one linear layer on the average of `final`.
+
+        None where it is not: a class token, a norm or a hidden layer after the pooling. Found out on one
+        random image. Then Σ_c w_kc · final_c is logit k, bias apart, position by position.
+        """
+        return head_weights(self) if self._linear_head else None
+
+    def reads_grid(self, layer: Layer = FINAL) -> bool:
+        """Whether the logits depend on a layer's grid, class tokens apart; found out on one random image.
+
+        Raises UsageError where there is no such layer or it puts out no grid.
+        """
+        if layer not in self._reads:
+            self._reads[layer] = reads_grid(self, layer)
+        return self._reads[layer]
+
+    @property
+    def reads_class_token(self) -> bool:
+        """Whether the head reads nothing of `final`'s grid, so that no gradient reaches it."""
+        return not self.reads_grid(FINAL)
+
+    @cached_property
+    def deepest_layer(self) -> Layer | None:
+        """The deepest layer whose grid the logits depend on.
+
+        `final`, unless the head reads a class token; then the name of the deepest such map: in a vision
+        transformer the second-to-last block's, whose tokens the last one still mixes. None: there is none.
+        """
+        return deepest_layer(self)
 
     def to(
         self,
@@ -165,6 +223,10 @@ class Classifier:
             "dtype": str(self._dtype).removeprefix("torch."),
             "channels_last": self._channels_last,
         }
+
+    @cached_property
+    def _linear_head(self) -> bool:
+        return is_linear_on_average(self)
 
     @property
     def _memory_format(self) -> torch.memory_format:

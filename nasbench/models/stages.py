@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,12 @@ class Stages:
     Attributes:
         indices: positions in the list of maps that timm's `forward_intermediates` yields, ascending.
         names: the modules whose outputs these maps are, where timm names them, else `map<i>`.
+        map_names: the same of all maps, chosen or not.
     """
 
     indices: tuple[int, ...]
     names: tuple[str, ...]
+    map_names: tuple[str, ...]
 
 
 def choose_stages(
@@ -58,8 +60,8 @@ def choose_stages(
     indices = (
         _by_rule(_reductions(infos, maps, input_size)) if wanted is None else _by_hand(wanted, len(maps))
     )
-    names = [str(info.get("module") or f"map{i}") for i, info in enumerate(infos)]
-    return Stages(indices=tuple(indices), names=tuple(names[i] for i in indices))
+    names = tuple(str(info.get("module") or f"map{i}") for i, info in enumerate(infos))
+    return Stages(indices=tuple(indices), names=tuple(names[i] for i in indices), map_names=names)
 
 
 def restore_grid(final: Any, grid: tuple[int, int], module: nn.Module, *, name: str) -> Tensor:
@@ -75,17 +77,34 @@ def restore_grid(final: Any, grid: tuple[int, int], module: nn.Module, *, name: 
     Raises:
         UsageError: the head does not read one grid (several branches, or class tokens alone).
     """
-    if isinstance(final, Tensor) and final.ndim == 4:  # noqa: PLR2004
-        channels_last = getattr(module, "output_fmt", "NCHW") == "NHWC"
-        return final.permute(0, 3, 1, 2) if channels_last else final
-    if isinstance(final, Tensor) and final.ndim == 3:  # noqa: PLR2004
-        h, w = grid
-        # Prefix tokens lead in every timm model; not every one of them declares how many it has.
-        prefix = final.shape[1] - h * w
-        if prefix >= 0 and prefix == (getattr(module, "num_prefix_tokens", None) or prefix):
-            tokens = final[:, prefix:]
-            return tokens.transpose(1, 2).reshape(len(final), -1, h, w)
+    # Prefix tokens lead in every timm model; not every one of them declares how many it has.
+    declared = getattr(module, "num_prefix_tokens", None)
+    restored = as_grid(final, grid, module, prefixes=[declared] if declared else None)
+    if restored is not None:
+        return restored
     raise UsageError(f"{name} is not supported: its head does not read one grid of activations")
+
+
+def as_grid(
+    values: Any, grid: tuple[int, int], module: nn.Module, *, prefixes: Collection[int] | None = None
+) -> Tensor | None:
+    """What a layer puts out, or a gradient of it, as (B, C, h, w); None where it is no grid.
+
+    Args:
+        values: (B, C, h, w), (B, h, w, C) where the module says NHWC, or (B, prefix + h·w, C).
+        grid: (h, w) that tokens are laid out on.
+        module: the timm network.
+        prefixes: how many tokens may lead the grid's; None is any number.
+    """
+    if isinstance(values, Tensor) and values.ndim == 4:  # noqa: PLR2004
+        channels_last = getattr(module, "output_fmt", "NCHW") == "NHWC"
+        return values.permute(0, 3, 1, 2) if channels_last else values
+    if isinstance(values, Tensor) and values.ndim == 3:  # noqa: PLR2004
+        h, w = grid
+        prefix = values.shape[1] - h * w
+        if prefix >= 0 and (prefixes is None or prefix in prefixes):
+            return values[:, prefix:].transpose(1, 2).reshape(len(values), -1, h, w)
+    return None
 
 
 def _by_rule(reductions: Sequence[int]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,50 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer[Any]], *, zoom:
 Sampled = tuple[int, str]
 
 
+def heat(
+    image: NDArray[np.uint8],
+    values: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]] | None = None,
+    *,
+    diverging: bool = False,
+    zoom: int = _ZOOM,
+) -> Image.Image:
+    """A map (h, w) of any resolution over an image (H, W, 3) faded to grey, on a scale of its own.
+
+    It goes from its lowest value, dark, to its highest, bright; a diverging one is blue below 0, white at 0
+    and red above. A hundredth of the values is off the scale: single pixels would
+    leave the rest in the dark. With labels (H, W) the regions' boundaries are drawn too.
+    """
+    from matplotlib import colormaps
+
+    height, width = image.shape[:2]
+    shown = Image.fromarray(values.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+    smooth = np.asarray(shown, dtype=np.float64)
+    reach = float(np.quantile(np.abs(smooth), 0.99)) or float(np.abs(smooth).max()) or 1.0
+    low, high = (-reach, reach) if diverging else np.quantile(smooth, [0.0, 0.99]).tolist()
+    if high <= low:  # a constant map, or one that differs in a few pixels only
+        high = float(smooth.max())
+    colours = colormaps["RdBu_r" if diverging else "inferno"](np.clip((smooth - low) / ((high - low) or 1.0), 0, 1))
+    grey = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float64)[..., None]
+    mixed = np.rint(0.65 * 255 * colours[..., :3] + 0.35 * grey).astype(np.uint8)
+    return _enlarged(mixed, zoom) if labels is None else overlay(mixed, labels, zoom=zoom)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a cell shows of one image.
+
+    Attributes:
+        image: (H, W, 3), plain.
+        note: a few words about it.
+        draw: makes the picture, so many times as large as the image.
+    """
+
+    image: NDArray[np.uint8]
+    note: str
+    draw: Callable[[int], Image.Image]
+
+
 @dataclass(frozen=True)
 class SheetColumn:
     """A cell on the sheet.
@@ -54,12 +98,12 @@ class SheetColumn:
     Attributes:
         name: its headline.
         dataset: which data set its images are of.
-        kept: (data set, sample id) -> image (H, W, 3) and labels (H, W).
+        kept: what it shows of (data set, sample id).
     """
 
     name: str
     dataset: int
-    kept: Mapping[Sampled, tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
+    kept: Mapping[Sampled, Tile]
 
 
 def contact_sheet(columns: Sequence[SheetColumn], samples: Sequence[Sampled], *, title: str) -> bytes:
@@ -71,8 +115,9 @@ def contact_sheet(columns: Sequence[SheetColumn], samples: Sequence[Sampled], *,
             one of another data set than the cell's is left white.
         title: the headline.
     """
-    sizes = [image.shape for column in columns for image, _ in column.kept.values()]
-    side = _ZOOM * max((max(size[:2]) for size in sizes), default=224)
+    sizes = [tile.image.shape for column in columns for tile in column.kept.values()]
+    zoom = _ZOOM if len(columns) < _TILES_ACROSS else 1
+    side = zoom * max((max(size[:2]) for size in sizes), default=224)
     step = side + _GAP
     blocks = min(max(1, _TILES_ACROSS // (len(columns) + 1)), len(samples))
     rows = -(-len(samples) // blocks)
@@ -86,7 +131,7 @@ def contact_sheet(columns: Sequence[SheetColumn], samples: Sequence[Sampled], *,
         for column, name in enumerate(names):
             _write(pen, (left + column * step, _HEAD + _GAP), name, side, 26)
         for row, sample in enumerate(samples[block * rows : (block + 1) * rows]):
-            _paste_sample(sheet, pen, columns, sample, (left, 2 * _HEAD + row * step), side)
+            _paste_sample(sheet, pen, columns, sample, (left, 2 * _HEAD + row * step), (side, zoom))
     return png_bytes(sheet)
 
 
@@ -96,22 +141,22 @@ def _paste_sample(
     columns: Sequence[SheetColumn],
     sample: Sampled,
     place: tuple[int, int],
-    side: int,
+    scale: tuple[int, int],
 ) -> None:
-    """One image, plain with its id and then once per cell."""
-    left, top = place
-    plain = next((column.kept[sample][0] for column in columns if sample in column.kept), None)
+    """One image, plain with its id and then once per cell; scale is a tile's side and its zoom."""
+    (left, top), (side, zoom) = place, scale
+    plain = next((column.kept[sample].image for column in columns if sample in column.kept), None)
     if plain is None:
         pen.rectangle((left, top, left + side, top + side), fill=_GREY)
     else:
-        sheet.paste(_enlarged(plain, _ZOOM), place)
+        sheet.paste(_enlarged(plain, zoom), place)
     _tag(pen, (left, top + side - 28), sample[1], side)
     for number, column in enumerate(columns, start=1):
         corner = (left + number * (side + _GAP), top)
         if sample in column.kept:
-            image, labels = column.kept[sample]
-            sheet.paste(overlay(image, labels), corner)
-            _tag(pen, corner, f"{int(labels.max()) + 1} regions", side)
+            tile = column.kept[sample]
+            sheet.paste(tile.draw(zoom), corner)
+            _tag(pen, corner, tile.note, side)
         elif sample[0] == column.dataset:
             pen.rectangle((*corner, corner[0] + side, corner[1] + side), fill=_GREY)
             _tag(pen, corner, "failed", side)
@@ -131,7 +176,8 @@ def _enlarged(image: NDArray[np.uint8], zoom: int) -> Image.Image:
 def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, width: int) -> None:
     """A few words on white, readable on any picture."""
     place = (corner[0] + 6, corner[1] + 4)
-    font = _fitting(pen, text, width - 12, 18)
+    # Never over half a tile of an ordinary size: there is a picture below.
+    font = _fitting(pen, text, max(width // 2, 50), 18)
     x0, y0, x1, y1 = pen.textbbox(place, text, font=font)
     pen.rectangle((x0 - 4, y0 - 3, x1 + 4, y1 + 3), fill="white")
     pen.text(place, text, fill="black", font=font)

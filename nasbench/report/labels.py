@@ -7,15 +7,15 @@ from typing import Any
 
 
 def cell_labels(choices: Sequence[Mapping[str, str]], swept: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One short, unique name per cell: its segmenter, the groups that vary, and its swept values."""
-    varying = [
-        group
-        for group in dict.fromkeys(group for choice in choices for group in choice)
-        if group == "segmenter" or len({choice.get(group) for choice in choices}) > 1
-    ]
+    """One short, unique name per cell: what it is about, the groups that vary, and its swept values."""
+    groups = list(dict.fromkeys(group for choice in choices for group in choice))
+    # Without a saliency method a cell is about its segmenter.
+    subject = "saliency" if "saliency" in groups else "segmenter"
+    varying = [g for g in groups if g == subject or len({choice.get(g) for choice in choices}) > 1]
     labels = []
     for choice, values in zip(choices, swept, strict=True):
-        words = [choice[group] for group in varying if group in choice]
+        # A map without regions is simply the map.
+        words = [choice[g] for g in varying if g in choice and (g, choice[g]) != ("segmenter", "none")]
         words += [f"{key.split('.')[-1]}={value}" for key, value in values.items()]
         labels.append(" ".join(words))
     counts: dict[str, int] = {}

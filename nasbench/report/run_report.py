@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from nasbench.run.plan import Plan, Unit, artefact_images
 from nasbench.run.store import RunFolder
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from PIL import Image
+
+    from nasbench.report.draw import Tile
 
 _WIDTH = 120
 
@@ -57,6 +59,8 @@ def write_report(plan: Plan, folder: RunFolder, progress: Callable[[str], None] 
     files.append(("picture", _write_sheet(plan, folder, labels)))
     if "overlays" in plan.settings.save:
         files.append(("overlays", _write_overlays(plan, folder, labels)))
+    if "maps" in plan.settings.save:
+        files.append(("maps", _write_maps(plan, folder, labels)))
     reasons = [reason for row in rows for reason in row.reasons if reason]
     return Report(_table(rows, labels), files, all(row.n == 0 for row in rows), reasons[0] if reasons else "")
 
@@ -75,7 +79,8 @@ def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
             wanted = unit.samples[: plan.settings.sheet_images]
             shown.append([(datasets.index(node), sample) for sample, _ in wanted])
         index = datasets.index(node)
-        kept = {(index, sample): pair for sample, pair in _kept(folder, unit, plan).items()}
+        # Of an image with several classes the sheet shows the first.
+        kept = {(index, name): tile for name, tile in reversed(tiles(folder, unit, plan))}
         columns.append(SheetColumn(labels[unit.cell], index, kept))
     # In turn from each data set, so that each is seen.
     turns = (row for rows in zip_longest(*shown) for row in rows if row is not None)
@@ -88,27 +93,78 @@ def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
 
 
 def _write_overlays(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
-    from nasbench.report.draw import overlay, png_bytes
+    from nasbench.report.draw import png_bytes
 
     for unit in plan.units:
         place = _file_name(labels[unit.cell])
-        for sample, (image, regions) in _kept(folder, unit, plan).items():
-            folder.write_bytes(
-                f"overlays/{place}/{_file_name(sample)}.png", png_bytes(overlay(image, regions))
-            )
+        shown = zip(tiles(folder, unit, plan), targets(folder, unit, plan), strict=True)
+        for (sample, tile), target in shown:
+            name = _file_name(sample) + (f"__{target}" if target >= 0 else "")
+            folder.write_bytes(f"overlays/{place}/{name}.png", png_bytes(tile.draw(2)))
     return folder.path / "overlays"
 
 
-def _kept(
-    folder: RunFolder, unit: Unit, plan: Plan
-) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]:
+def _write_maps(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
+    """Each map as `<id>__<class>.npy`, which is how `saliency=precomputed` reads maps."""
+    import numpy as np
+
+    for unit in plan.units:
+        place = _file_name(labels[unit.cell])
+        arrays = folder.read_artefact(unit.key, artefact_images(unit, plan.settings))
+        if arrays is None or "maps" not in arrays:
+            continue
+        for sample, target, values in zip(arrays["ids"], arrays["targets"], arrays["maps"], strict=True):
+            sink = io.BytesIO()
+            np.save(sink, values, allow_pickle=False)
+            folder.write_bytes(f"maps/{place}/{_safe_path(str(sample))}__{target}.npy", sink.getvalue())
+    return folder.path / "maps"
+
+
+def _kept(folder: RunFolder, unit: Unit, plan: Plan) -> list[dict[str, Any]]:
+    """What is kept of a unit's results, in its order: one dictionary of arrays each."""
     images = artefact_images(unit, plan.settings)
     arrays = folder.read_artefact(unit.key, images)
     if arrays is None:
-        return {}
+        return []
     wanted = {sample for sample, _ in unit.samples[:images]}
-    pairs = zip(arrays["images"], arrays["labels"], strict=True)
-    return {str(sample): pair for sample, pair in zip(arrays["ids"], pairs, strict=True) if sample in wanted}
+    entries = [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["ids"]))]
+    return [entry for entry in entries if str(entry["ids"]) in wanted]
+
+
+def targets(folder: RunFolder, unit: Unit, plan: Plan) -> list[int]:
+    """The class of each of a unit's kept results, -1 where none is explained."""
+    return [int(entry.get("targets", -1)) for entry in _kept(folder, unit, plan)]
+
+
+def tiles(folder: RunFolder, unit: Unit, plan: Plan) -> list[tuple[str, Tile]]:
+    """Pictures of a unit's kept results, with the samples' ids."""
+    from nasbench.report.draw import Tile, heat, overlay
+
+    kept = _kept(folder, unit, plan)
+    # One scale for all maps of a cell: where some have negative values, 0 is in the middle of all.
+    diverging = any(float(entry["maps"].min()) < 0 for entry in kept if "maps" in entry)
+    found = []
+    for entry in kept:
+        image, labels = entry["images"], entry.get("labels")
+        if "maps" in entry:
+            draw = partial(_zoomed, partial(heat, diverging=diverging), image, entry["maps"], labels)
+            note = f"class {int(entry['targets'])}"
+        else:
+            labels = entry["labels"]
+            draw = partial(_zoomed, overlay, image, labels)
+            note = f"{int(labels.max()) + 1} regions"
+        found.append((str(entry["ids"]), Tile(image, note, draw)))
+    return found
+
+
+def _zoomed(drawn: Callable[..., Image.Image], *what: Any) -> Image.Image:
+    *arguments, zoom = what
+    return drawn(*arguments, zoom=zoom)
+
+
+def _safe_path(sample: str) -> str:
+    """An id as a relative path: its slashes are folders, and none leads upwards."""
+    return "/".join("_" if part in ("", ".", "..") else part for part in sample.split("/"))
 
 
 def _file_name(text: str) -> str:

@@ -5,4 +5,4 @@ order: one immutable file, and what resumes. A *task* is those 32 samples × all
 that a sweep forwards each image once.
 """
 
-SCHEMA = 1
+SCHEMA = 2

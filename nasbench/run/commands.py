@@ -3,70 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench.data import Sample
 from nasbench.run.graph import BatchGraph
+from nasbench.run.maps import explained
 from nasbench.run.plan import Cell
+from nasbench.run.results import Result
+from nasbench.run.truth import Truth, object_mask
+from nasbench.saliency.statistics import MapStatistics
 from nasbench.segment.scores import RegionScores, Scene, Score
-
-Truth = Literal["mask", "box", "segments"] | None
 
 
 class Command(Protocol):
-    """A command's scores."""
+    """A command's part in a task."""
 
-    def titles(self, metric: RegionScores, truth: Truth) -> list[str]:
+    def titles(self, metric: Any, truth: Truth) -> Sequence[str]:
         """The metric names a sample's rows carry, also when the sample cannot be read."""
         ...
 
-    def scores(self, graph: BatchGraph, cell: Cell, i: int, truth: Truth) -> Sequence[Score]:
-        """The cell's scores of image i, whose regions exist."""
+    def results(self, graph: BatchGraph, cell: Cell, truth: Truth) -> list[list[Result]]:
+        """What the cell says of each image of the batch: one result or, for several classes, more."""
         ...
 
 
 class Segment:
     """`nasbench segment`: scores of the regions themselves."""
 
-    def titles(self, metric: RegionScores, truth: Truth) -> list[str]:
+    def titles(self, metric: RegionScores, truth: Truth) -> Sequence[str]:
         """See `Command`."""
         return metric.titles(truth)
 
-    def scores(self, graph: BatchGraph, cell: Cell, i: int, truth: Truth) -> Sequence[Score]:
+    def results(self, graph: BatchGraph, cell: Cell, truth: Truth) -> list[list[Result]]:
         """See `Command`."""
-        metric: RegionScores = graph.parts.get("metric", cell.config["metric"])
-        sample, view, regions = graph.batch[i], graph.views(cell)[i], graph.regions(cell)[i]
-        labels = regions.labels
-        assert labels is not None
-        count = regions.count
-        assert count is not None
-
-        def compute() -> Sequence[Score]:
-            with graph.report.timed("scores"):
-                mapped = view.labels_to_image(labels)
-                target = _target(sample, truth)
-                return metric(
-                    Scene(
-                        sample.image,
-                        mapped,
-                        count,
-                        target,
-                        truth,
-                        sample.ignore,
-                        sample.segmentations,
-                        _reference(graph, cell, i) if metric.uses_reference else None,
-                    )
-                )
-
-        scores: Sequence[Score] = graph.once([cell.config["metric"], graph.regions_key(cell), i], compute)
-        return scores
+        found = []
+        for i, regions in enumerate(graph.regions(cell)):
+            if regions.labels is None:
+                found.append([Result(failed=regions.reason)])
+                continue
+            scores = _region_scores(graph, cell, i, regions.labels, truth)
+            found.append([Result(scores, regions.count, arrays={"labels": regions.labels})])
+        return found
 
 
-COMMANDS: dict[str, Command] = {"segment": Segment()}
+class Explain:
+    """`nasbench explain`: the maps, and what they look like in numbers."""
+
+    def titles(self, metric: MapStatistics, truth: Truth) -> Sequence[str]:
+        """See `Command`."""
+        del truth
+        return metric.names
+
+    def results(self, graph: BatchGraph, cell: Cell, truth: Truth) -> list[list[Result]]:
+        """See `Command`."""
+        metric: MapStatistics = graph.parts.get("metric", cell.config["metric"])
+        found: list[list[Result]] = [[] for _ in graph.batch]
+        conventions = {"sign": str(cell.config["sign"]), "target": str(cell.config["target"])}
+        for one in explained(graph, cell, truth):
+            if one.map is None:
+                failed = Result(target=one.target, failed=one.reason, without_meaning=one.without_meaning)
+                found[one.image].append(failed)
+                continue
+            values = zip(metric.names, metric(one.map), strict=True)
+            scores = [Score(name, value, "", {}) for name, value in values]
+            arrays: dict[str, NDArray[Any]] = {"maps": one.map}
+            if one.labels is not None:
+                arrays["labels"] = one.labels
+            count = None if one.labels is None else int(one.labels.max()) + 1
+            found[one.image].append(Result(scores, count, one.target, arrays=arrays, conventions=conventions))
+        return found
+
+
+COMMANDS: dict[str, Command] = {"segment": Segment(), "explain": Explain()}
+
+
+def _region_scores(
+    graph: BatchGraph, cell: Cell, i: int, labels: NDArray[np.int64], truth: Truth
+) -> Sequence[Score]:
+    metric: RegionScores = graph.parts.get("metric", cell.config["metric"])
+    sample, view = graph.batch[i], graph.views(cell)[i]
+
+    def compute() -> Sequence[Score]:
+        with graph.report.timed("scores"):
+            scene = Scene(
+                sample.image,
+                view.labels_to_image(labels),
+                int(labels.max()) + 1,
+                object_mask(sample, truth),
+                truth,
+                sample.ignore,
+                sample.segmentations,
+                _reference(graph, cell, i) if metric.uses_reference else None,
+            )
+            return metric(scene)
+
+    scores: Sequence[Score] = graph.once([cell.config["metric"], graph.regions_key(cell), i], compute)
+    return scores
 
 
 def _reference(graph: BatchGraph, cell: Cell, i: int) -> NDArray[np.int64] | None:
@@ -77,18 +111,6 @@ def _reference(graph: BatchGraph, cell: Cell, i: int) -> NDArray[np.int64] | Non
     segmenter = cell.config["segmenter"]
     if segmenter.get("scope", "image") == "image":
         return None
-    alone = {**segmenter, "scope": "image", "centroids": None}
-    labels = graph.regions(replace(cell, config={**cell.config, "segmenter": alone}))[i].labels
+    alone = cell.with_segmenter({**segmenter, "scope": "image", "centroids": None})
+    labels = graph.regions(alone)[i].labels
     return None if labels is None else graph.views(cell)[i].labels_to_image(labels)
-
-
-def _target(sample: Sample, truth: Truth) -> NDArray[np.bool_] | None:
-    """The object in image pixels: its mask, or the union of its boxes, by what the data set offers."""
-    if truth == "mask":
-        return sample.mask
-    if truth != "box" or len(sample.boxes) == 0:
-        return None
-    target = np.zeros(sample.image.shape[:2], dtype=np.bool_)
-    for x0, y0, x1, y1 in np.rint(sample.boxes).astype(int).tolist():
-        target[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
-    return target

@@ -9,7 +9,8 @@ import torch
 
 from nasbench.errors import UsageError
 from nasbench.models import Classifier
-from nasbench.run.build import Parts
+from nasbench.run.build import Parts, build
+from nasbench.saliency.randomised import apply_cascade
 from nasbench.segment.base import Activations
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -55,14 +56,46 @@ def source_classifier(
     sized = {**model, "input_size": list(size)}
     if activations.source != "random_weights":
         return prepared_classifier(parts, {**config, "model": sized}, device)
-    sized |= {"weights": "random", "num_classes": None}
-    # timm starts a ResNet's residual branches at zero, which leaves little but the stem and the shortcuts;
-    # they are started like the rest where the network offers it.
-    lively = {**sized, "kwargs": {**(sized.get("kwargs") or {}), "zero_init_last": False}}
+    untrained = {**sized, "weights": "random", "num_classes": None}
     try:
-        return prepared_classifier(parts, {**config, "model": lively}, device)
+        return prepared_classifier(parts, {**config, "model": _lively(untrained)}, device)
     except UsageError:  # a network without that option
-        return prepared_classifier(parts, {**config, "model": sized}, device)
+        return prepared_classifier(parts, {**config, "model": untrained}, device)
+
+
+def _lively(model: Mapping[str, Any]) -> dict[str, Any]:
+    """An untrained model whose residual branches start like the rest.
+
+    timm starts a ResNet's at zero, which leaves little but the stem and the shortcuts.
+    """
+    return {**model, "kwargs": {**(model.get("kwargs") or {}), "zero_init_last": False}}
+
+
+def randomised_classifier(parts: Parts, config: Mapping[str, Any], device: str) -> Classifier:
+    """The cell's classifier with its first `randomise` blocks, from the head down, untrained.
+
+    Raises UsageError where there are not so many blocks.
+    """
+    depth = config.get("randomise", 0)
+    if depth == 0:
+        return prepared_classifier(parts, config, device)
+    precision = config["precision"]
+
+    def finish(classifier: Classifier) -> Classifier:
+        random = {**config["model"], "weights": "random", "num_classes": classifier.num_classes}
+        try:
+            untrained = build("model", _lively(random))
+        except UsageError:  # a network without that option
+            untrained = build("model", random)
+        mixed = apply_cascade(classifier, untrained, depth)
+        return mixed.to(
+            pick_device(device), dtype=_DTYPES[precision["dtype"]], channels_last=precision["channels_last"]
+        )
+
+    classifier: Classifier = parts.get(
+        "model", config["model"], finish, variant={**precision, "randomise": depth}
+    )
+    return classifier
 
 
 def forward_size(classifier: Classifier, activations: Activations) -> tuple[int, int]:

@@ -45,12 +45,12 @@ class BatchGraph:
         self.batch = batch
         self.parts = parts
         self.report = report
-        self._settings = settings
+        self.settings = settings
         self._memo: dict[str, Any] = {}
 
     def views(self, cell: Cell, size: tuple[int, int] | None = None) -> list[View]:
         """The batch at the size of the cell's model, or at another one."""
-        wanted = self._classifier(cell).input_size if size is None else size
+        wanted = self.classifier(cell).input_size if size is None else size
 
         def compute() -> list[View]:
             with self.report.timed("load"):
@@ -64,14 +64,14 @@ class BatchGraph:
         """The cell's activations as a segmenter asks for them: from one forward pass, if plain ones."""
 
         def compute() -> Features:
-            size = forward_size(self._classifier(cell), activations)
-            classifier = source_classifier(self.parts, cell.config, activations, self._settings.device)
+            size = forward_size(self.classifier(cell), activations)
+            classifier = source_classifier(self.parts, cell.config, activations, self.settings.device)
             pixels = self.pixels(cell, size)
             with self.report.timed("forward"):
                 self.report.forwards += len(self.batch) * activations.passes
                 return activation_features(classifier, pixels, activations)
 
-        key = ["features", asdict(activations), *self._forward_key(cell)]
+        key = ["features", asdict(activations), *self.forward_key(cell)]
         features: Features = self.once(key, compute)
         return features
 
@@ -84,7 +84,7 @@ class BatchGraph:
     def regions_key(self, cell: Cell) -> list[Any]:
         """What the cell's regions depend on."""
         segmenter: Segmenter = self.parts.get("segmenter", cell.config["segmenter"])
-        behind = self._forward_key(cell) if segmenter.uses_features else self._view_key(cell)
+        behind = self.forward_key(cell) if segmenter.uses_features else self._view_key(cell)
         return ["regions", cell.config["segmenter"], *behind]
 
     def once(self, key: Sequence[Any], compute: Callable[[], Any]) -> Any:
@@ -101,7 +101,7 @@ class BatchGraph:
         features = self.features(cell, activations) if segmenter.uses_features else None
         classes = tuple(sample.labels[0] if sample.labels else None for sample in self.batch)
         ids = tuple(sample.id for sample in self.batch)
-        return Views(ids, self.pixels(cell, self._classifier(cell).input_size), classes), features
+        return Views(ids, self.pixels(cell, self.classifier(cell).input_size), classes), features
 
     def pixels(self, cell: Cell, size: tuple[int, int]) -> Tensor:
         """The batch's views at a size, (B, 3, h, w) in [0, 1]."""
@@ -120,13 +120,15 @@ class BatchGraph:
             except SegmentationError:
                 return [_alone(segmenter, views, features, i) for i in range(len(self.batch))]
 
-    def _classifier(self, cell: Cell) -> Classifier:
-        return prepared_classifier(self.parts, cell.config, self._settings.device)
+    def classifier(self, cell: Cell) -> Classifier:
+        """The cell's network."""
+        return prepared_classifier(self.parts, cell.config, self.settings.device)
 
     def _view_key(self, cell: Cell) -> list[Any]:
-        return [cell.config["view"], list(self._classifier(cell).input_size)]
+        return [cell.config["view"], list(self.classifier(cell).input_size)]
 
-    def _forward_key(self, cell: Cell) -> list[Any]:
+    def forward_key(self, cell: Cell) -> list[Any]:
+        """What the cell's forward pass depends on."""
         return [cell.config["model"], cell.config["precision"], *self._view_key(cell)]
 
 

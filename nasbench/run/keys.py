@@ -12,6 +12,7 @@ from typing import Any
 import nasbench.data
 import nasbench.models
 import nasbench.run
+import nasbench.saliency
 import nasbench.segment
 from nasbench.digest import digest_value
 from nasbench.run.build import source_digest
@@ -21,7 +22,7 @@ from nasbench.run.rows import ROW_SCHEMA
 _NUMERIC = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "timm", "torch")
 
 # Keys whose values are paths, in any group.
-PATH_KEYS = ("root", "labels", "weights", "source_weights", "centroids")
+PATH_KEYS = ("root", "labels", "weights", "source_weights", "centroids", "path")
 _OUTSIDE = (*PATH_KEYS, "n")
 
 # Raised when a room's results change for the same configuration.
@@ -31,6 +32,7 @@ SCHEMAS = {
     "data": nasbench.data.SCHEMA,
     "models": nasbench.models.SCHEMA,
     "segment": nasbench.segment.SCHEMA,
+    "saliency": nasbench.saliency.SCHEMA,
 }
 
 
@@ -60,7 +62,9 @@ def keyed_config(
     """
     keyed = {key: value for key, value in config.items() if key != "model"}
     keyed["dataset"] = {key: value for key, value in config["dataset"].items() if key not in _OUTSIDE}
-    keyed["segmenter"] = {k: v for k, v in config["segmenter"].items() if k not in PATH_KEYS}
+    for group in ("segmenter", "saliency"):
+        if group in config:
+            keyed[group] = {k: v for k, v in config[group].items() if k not in PATH_KEYS}
     if source is not None:
         keyed["segmenter"]["source_model"] = {k: v for k, v in source.items() if k != "weights"}
     described = {key: value for key, value in model.items() if key != "weights"}

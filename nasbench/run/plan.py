@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from nasbench.data import ViewSpec, run_order
 from nasbench.digest import canonical_json, digest_value
-from nasbench.errors import RunError, UsageError
-from nasbench.run.build import Parts
-from nasbench.run.device import prepared_classifier, source_classifier
-from nasbench.run.fitted import Fit, planned_fit
-from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
+from nasbench.run.fitted import Fit
 from nasbench.run.store import RunFolder
-from nasbench.segment.base import Activations
 
 # Samples of a unit. A constant of the schema: another number makes other units.
 UNIT_SAMPLES = 32
@@ -94,6 +87,10 @@ class Cell:
         """Of everything but the samples; seeds the cell's bootstrap."""
         return digest_value([self.choices, self.keyed])
 
+    def with_segmenter(self, node: dict[str, Any]) -> Cell:
+        """This cell with another segmenter: for regions that are only compared with, or averaged over."""
+        return replace(self, config={**self.config, "segmenter": node})
+
     @cached_property
     def keyed_json(self) -> str:
         """`keyed` as a row carries it."""
@@ -152,6 +149,7 @@ class Plan:
         settings: how to compute.
         models: description of each distinct classifier, for the manifest.
         datasets: name, number of samples and digest of each distinct data set, for the manifest.
+        notes: what the user should read before the run begins.
     """
 
     command: str
@@ -160,6 +158,7 @@ class Plan:
     settings: Settings
     models: list[dict[str, Any]]
     datasets: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -205,113 +204,8 @@ class Plan:
         return [sample for unit in self.units if unit.cell == cell.index for sample, _ in unit.samples]
 
 
-def make_plan(
-    command: str,
-    cells: Sequence[Mapping[str, Any]],
-    settings: Settings,
-    parts: Parts,
-    *,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Plan:
-    """Load models and list samples, check every configuration, and key every unit.
-
-    Args:
-        command: the command.
-        cells: composed cells: `choices`, `config`, `swept`.
-        settings: how to compute.
-        parts: keeps what is built, for a run in this process.
-        progress: told in a few words what takes time.
-
-    Raises:
-        UsageError: a configuration that cannot be built.
-        RunError: a data set without samples or with doubled ids.
-    """
-    swept = _with_short_paths([dict(composed["swept"]) for composed in cells])
-    listed: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
-    models: dict[str, dict[str, Any]] = {}
-    datasets: list[dict[str, Any]] = []
-    fits: dict[Path, Fit] = {}
-    planned: list[Cell] = []
-    units: list[Unit] = []
-    for index, composed in enumerate(cells):
-        config, choices = dict(composed["config"]), dict(composed["choices"])
-        progress(f"loading {choices['model']}")
-        classifier = prepared_classifier(parts, config, settings.device)
-        described = classifier.describe()
-        models.setdefault(canonical_json(described), described)
-        try:
-            ViewSpec(size=classifier.input_size, **config["view"])
-        except UsageError as error:
-            raise UsageError(f"view.{error}") from error
-        parts.get("metric", config["metric"])
-        segmenter = parts.get("segmenter", config["segmenter"])
-        activations: Activations = getattr(segmenter, "activations", Activations())
-        reader = classifier
-        if segmenter.uses_features:
-            reader = source_classifier(parts, config, activations, settings.device)
-        if hasattr(segmenter, "check_stages"):
-            segmenter.check_stages(len(reader.stage_names))
-        name = canonical_json(config["dataset"])
-        if name not in listed:
-            progress(f"reading {choices['dataset']}")
-            listed[name] = _samples(parts, config["dataset"], choices["dataset"], settings.limit)
-            datasets.append(
-                {
-                    "name": choices["dataset"],
-                    "n": len(listed[name][0]),
-                    "digest": digest_value([list(pair) for pair in listed[name][0]]),
-                }
-            )
-        samples, truth = listed[name]
-        forward = None
-        if segmenter.uses_features:
-            forward = canonical_json(
-                [config["model"], config["view"], config["precision"], asdict(activations)]
-            )
-        other = reader.describe() if activations.model is not None else None
-        keyed = keyed_config(config, described, other)
-        fit = planned_fit(segmenter, keyed, samples)
-        if fit is not None:
-            _check_one_fit(fits.setdefault(fit.path, fit), fit)
-            keyed["segmenter"]["fit"] = fit.key
-        cell = Cell(index, choices, config, swept[index], keyed, forward, activations.passes, fit)
-        planned.append(cell)
-        for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
-            part = samples[start : start + UNIT_SAMPLES]
-            units.append(Unit(unit_key(command, choices, cell.keyed, part, truth), index, block, part))
-    return Plan(command, tuple(planned), tuple(units), settings, list(models.values()), datasets)
-
-
-def _check_one_fit(first: Fit, other: Fit) -> None:
-    """Two cells of a run that name one file must mean the same clusterings. Raises UsageError."""
-    if first.key != other.key:
-        raise UsageError(
-            f"segmenter.centroids={other.path}: cells of this run would fit it in different ways; "
-            "give each a file of its own, in runs of their own"
-        )
-
-
-def _with_short_paths(swept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Swept values as a table may show them: of a path, what tells it from the others."""
-    for key in {key for values in swept for key in values if key.rpartition(".")[2] in PATH_KEYS}:
-        holders = [values for values in swept if isinstance(values.get(key), str)]
-        for values, short in zip(holders, short_paths([values[key] for values in holders]), strict=True):
-            values[key] = short
-    return swept
-
-
 def artefact_images(unit: Unit, settings: Settings) -> int:
     """How many of a unit's first samples keep picture and labels: all on request, else those of the sheet."""
     if settings.save:
         return len(unit.samples)
     return min(settings.sheet_images, len(unit.samples)) if unit.block == 0 else 0
-
-
-def _samples(
-    parts: Parts, node: Mapping[str, Any], name: str, limit: int | None
-) -> tuple[tuple[tuple[str, str], ...], str | None]:
-    dataset = parts.get("dataset", node)
-    ids = run_order(dataset.ids(), limit)
-    if not ids:
-        raise RunError(f"the data set {name} has no samples")
-    return tuple((sample, dataset.digest(sample)) for sample in ids), dataset.truth

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "error", "skipped"]
 
-ROW_SCHEMA = 1
+ROW_SCHEMA = 2
 
 # What the convention `match` says of a segmenter brought to a number of regions.
 MET = "within max(1, 5 %)"
@@ -26,11 +26,12 @@ class Row:
     Attributes:
         command: the command that made it.
         cell: digest of the cell's configuration.
-        model, dataset, segmenter: the choice of each config group.
+        model, dataset, saliency, segmenter: the choice of each config group; empty where a command has none.
         config: JSON, the cell's configuration with digests in place of paths.
         sample: the sample's id.
         sample_digest: digest of the sample's content.
         label: the first class index, None where unknown.
+        target: the class explained, None where none is.
         metric: the metric's name.
         value: the score; fractions in 0..1; None unless `status` is ok.
         curve: the curve behind the value, where there is one.
@@ -44,11 +45,13 @@ class Row:
     cell: str
     model: str
     dataset: str
+    saliency: str
     segmenter: str
     config: str
     sample: str
     sample_digest: str
     label: int | None
+    target: int | None
     metric: str
     value: float | None
     curve: list[float] | None
@@ -64,8 +67,9 @@ def arrow_schema() -> pa.Schema:
 
     text = pa.dictionary(pa.int32(), pa.string())
     fields = [
-        ("command", text), ("cell", text), ("model", text), ("dataset", text), ("segmenter", text),
-        ("config", text), ("sample", pa.string()), ("sample_digest", pa.string()), ("label", pa.int32()),
+        ("command", text), ("cell", text), ("model", text), ("dataset", text), ("saliency", text),
+        ("segmenter", text), ("config", text), ("sample", pa.string()), ("sample_digest", pa.string()),
+        ("label", pa.int32()), ("target", pa.int32()),
         ("metric", text), ("value", pa.float64()), ("curve", pa.list_(pa.float64())),
         ("n_regions", pa.int32()), ("status", text), ("reason", text), ("conventions", text),
     ]  # fmt: skip

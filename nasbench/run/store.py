@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DERIVED_FILES = ("config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet")
-_FOLDERS = ("rows", "artefacts", "overlays")
+_FOLDERS = ("rows", "artefacts", "overlays", "maps")
 _LOCK = ".lock"
 # Says that a folder is a run's, and whose files below may be replaced.
 _MARKER = ".nasbench"
@@ -103,7 +103,7 @@ class RunFolder:
         return table
 
     def write_artefact(self, key: str, images: int, arrays: dict[str, NDArray[Any]]) -> None:
-        """Keep arrays (`ids`, `images`, `labels`) of a unit's first `images` samples. Raises OSError."""
+        """Keep arrays (`ids`, `images` and others) of a unit's first `images` samples. Raises OSError."""
         import numpy as np
 
         sink = io.BytesIO()
@@ -119,9 +119,12 @@ class RunFolder:
             return None
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: np.asarray(arrays[name]) for name in ("ids", "images", "labels")}
+                found = {name: np.asarray(arrays[name]) for name in arrays.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise RunError(f"{path}: cannot be read ({error}); delete it and run again") from error
+        if not {"ids", "images"} <= set(found):
+            raise RunError(f"{path}: lacks ids or images; delete it and run again")
+        return found
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a derived file, whole or not at all."""
@@ -187,6 +190,6 @@ class RunFolder:
         """Forget everything a run wrote, and nothing else."""
         for name in _DERIVED_FILES:
             (self.path / name).unlink(missing_ok=True)
-        for pattern in ("rows/*.parquet", "artefacts/*.npz", "overlays/*/*.png"):
+        for pattern in ("rows/*.parquet", "artefacts/*.npz", "overlays/*/*.png", "maps/*/**/*.npy"):
             for path in self.path.glob(pattern):
                 path.unlink()

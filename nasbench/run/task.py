@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from nasbench.data import Dataset, Sample, View
 from nasbench.errors import DataError, RunError
 from nasbench.run.build import Parts
 from nasbench.run.commands import COMMANDS
-from nasbench.run.graph import BatchGraph, Regions
+from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell, Settings, Task, Unit, artefact_images
+from nasbench.run.results import Result
 from nasbench.run.rows import MET, MISSED, Row, Status
 from nasbench.run.store import RunFolder
 from nasbench.run.task_report import TaskReport
@@ -30,13 +32,15 @@ class _Filling:
 
     Attributes:
         rows: its rows so far.
-        kept: id, picture and labels of the samples whose artefact is wanted.
+        kept: of each result whose artefact is wanted: id, picture, class explained and arrays.
     """
 
     cell: Cell
     unit: Unit
     rows: list[Row] = field(default_factory=list)
-    kept: list[tuple[str, NDArray[np.uint8], NDArray[np.int64]]] = field(default_factory=list)
+    kept: list[tuple[str, NDArray[np.uint8], int | None, Mapping[str, NDArray[Any]]]] = field(
+        default_factory=list
+    )
 
 
 def run_task(task: Task, parts: Parts, folder: RunFolder, settings: Settings) -> TaskReport:
@@ -58,22 +62,19 @@ def run_task(task: Task, parts: Parts, folder: RunFolder, settings: Settings) ->
         batch = samples[start : start + settings.max_batch]
         graph = BatchGraph(batch, parts, settings, report)
         for filling in fillings:
-            cell = filling.cell
-            regions, views = graph.regions(cell), graph.views(cell)
-            for i, sample in enumerate(batch):
-                _check(settings, sample.id, regions[i].reason)
-                if regions[i].labels is None:
-                    titles = command.titles(parts.get("metric", cell.config["metric"]), dataset.truth)
-                    scores: Sequence[Score] = [Score(title, None, regions[i].reason, {}) for title in titles]
-                else:
-                    scores = command.scores(graph, cell, i, dataset.truth)
-                filling.rows += [_row(task, filling, sample, regions[i], score) for score in scores]
-                _keep(filling, sample, views[i], regions[i], settings)
+            titles = command.titles(parts.get("metric", filling.cell.config["metric"]), dataset.truth)
+            views = graph.views(filling.cell)
+            found = command.results(graph, filling.cell, dataset.truth)
+            for sample, view, results in zip(batch, views, found, strict=True):
+                for result in results:
+                    if not result.without_meaning:
+                        _check(settings, sample.id, result.failed)
+                    filling.rows += _rows(task, filling, sample, result, titles)
+                    _keep(filling, sample, view, result, settings)
     for filling in fillings:
         titles = command.titles(parts.get("metric", filling.cell.config["metric"]), dataset.truth)
         for sample, reason in failures:
-            failed = [Score(title, None, reason, {}) for title in titles]
-            filling.rows += [_row(task, filling, sample, Regions(None, reason), score) for score in failed]
+            filling.rows += _rows(task, filling, sample, Result(failed=reason), titles)
     with report.timed("write"):
         for filling in fillings:
             _write(folder, filling, settings, report)
@@ -100,31 +101,37 @@ def _check(settings: Settings, sample_id: str, reason: str) -> None:
         raise RunError(f"{sample_id}: {reason} (on_error=fail)")
 
 
-def _row(task: Task, filling: _Filling, sample: Sample, regions: Regions, score: Score) -> Row:
-    # A score without a value on regions that exist has no meaning here; without regions, something broke.
-    status: Status = "ok" if score.value is not None else "error" if regions.labels is None else "skipped"
+def _rows(task: Task, filling: _Filling, sample: Sample, result: Result, titles: Sequence[str]) -> list[Row]:
+    """A result's rows: its scores, or one row per title that says why there are none."""
     cell = filling.cell
-    return Row(
-        command=task.command,
-        cell=cell.digest,
-        model=cell.choices["model"],
-        dataset=cell.choices["dataset"],
-        segmenter=cell.choices["segmenter"],
-        config=cell.keyed_json,
-        sample=sample.id,
-        sample_digest=filling.unit.digests[sample.id],
-        label=sample.labels[0] if sample.labels else None,
-        metric=score.name,
-        value=score.value,
-        curve=None,
-        n_regions=regions.count,
-        status=status,
-        reason=score.reason,
-        conventions=json.dumps(
-            {**_view_conventions(cell), **_match_conventions(cell, regions), **score.conventions},
-            sort_keys=True,
-        ),
-    )
+    conventions = {**_view_conventions(cell), **_match_conventions(cell, result), **result.conventions}
+    broken = result.failed and not result.without_meaning
+    rows = []
+    for score in result.scores or [Score(title, None, result.failed, {}) for title in titles]:
+        # A score without a value where something was measured has no meaning here.
+        status: Status = "ok" if score.value is not None else "error" if broken else "skipped"
+        row = Row(
+            command=task.command,
+            cell=cell.digest,
+            model=cell.choices["model"],
+            dataset=cell.choices["dataset"],
+            saliency=cell.choices.get("saliency", ""),
+            segmenter=cell.choices["segmenter"],
+            config=cell.keyed_json,
+            sample=sample.id,
+            sample_digest=filling.unit.digests[sample.id],
+            label=sample.labels[0] if sample.labels else None,
+            target=result.target,
+            metric=score.name,
+            value=score.value,
+            curve=None,
+            n_regions=result.n_regions,
+            status=status,
+            reason=score.reason,
+            conventions=json.dumps({**conventions, **score.conventions}, sort_keys=True),
+        )
+        rows.append(row)
+    return rows
 
 
 def _view_conventions(cell: Cell) -> dict[str, str]:
@@ -132,38 +139,45 @@ def _view_conventions(cell: Cell) -> dict[str, str]:
     return {"resize": str(view["resize"]), "interpolation": str(view["interpolation"]), "resizer": "Pillow"}
 
 
-def _match_conventions(cell: Cell, regions: Regions) -> dict[str, str]:
+def _match_conventions(cell: Cell, result: Result) -> dict[str, str]:
     """Whether the regions were brought to the number asked for."""
     wanted = cell.config["segmenter"].get("match")
-    if wanted is None or regions.count is None:
+    if wanted is None or result.n_regions is None:
         return {}
-    return {"match": MET if is_met(regions.count, wanted) else MISSED}
+    return {"match": MET if is_met(result.n_regions, wanted) else MISSED}
 
 
-def _keep(filling: _Filling, sample: Sample, view: View, regions: Regions, settings: Settings) -> None:
+def _keep(filling: _Filling, sample: Sample, view: View, result: Result, settings: Settings) -> None:
     wanted = filling.unit.samples[: artefact_images(filling.unit, settings)]
-    if regions.labels is not None and sample.id in {sample_id for sample_id, _ in wanted}:
+    if result.arrays and sample.id in {sample_id for sample_id, _ in wanted}:
         picture = np.rint(view.pixels.transpose(1, 2, 0) * 255).astype(np.uint8)
-        filling.kept.append((sample.id, picture, regions.labels))
+        filling.kept.append((sample.id, picture, result.target, result.arrays))
 
 
 def _write(folder: RunFolder, filling: _Filling, settings: Settings, report: TaskReport) -> None:
     """Artefacts first: a unit counts as finished once its rows are there."""
     unit, images = filling.unit, artefact_images(filling.unit, settings)
     if images and folder.find_artefact(unit.key, images) is None:
-        labels = np.array([entry[2] for entry in filling.kept])
-        small = labels.max(initial=0) < _UINT16_LABELS
-        folder.write_artefact(
-            unit.key,
-            images,
-            {
-                "ids": np.array([entry[0] for entry in filling.kept], dtype=np.str_),
-                "images": np.array([entry[1] for entry in filling.kept], dtype=np.uint8),
-                "labels": labels.astype(np.uint16 if small else np.uint32),
-            },
-        )
+        folder.write_artefact(unit.key, images, _arrays(filling))
     order = {sample_id: position for position, (sample_id, _) in enumerate(unit.samples)}
     filling.rows.sort(key=lambda row: order[row.sample])
     folder.write_rows(unit.key, filling.rows)
     report.units += 1
     report.failed += sum(row.status == "error" for row in filling.rows)
+
+
+def _arrays(filling: _Filling) -> dict[str, NDArray[Any]]:
+    """What is kept of a unit: `ids`, `images`, `targets` (-1 for none) and the results' arrays, stacked."""
+    kept = filling.kept
+    arrays: dict[str, NDArray[Any]] = {
+        "ids": np.array([entry[0] for entry in kept], dtype=np.str_),
+        "images": np.array([entry[1] for entry in kept], dtype=np.uint8),
+        "targets": np.array([-1 if entry[2] is None else entry[2] for entry in kept], dtype=np.int64),
+    }
+    for name in sorted({name for entry in kept for name in entry[3]}):
+        stacked = np.array([entry[3][name] for entry in kept])
+        if name == "labels":
+            small = stacked.max(initial=0) < _UINT16_LABELS
+            stacked = stacked.astype(np.uint16 if small else np.uint32)
+        arrays[name] = stacked
+    return arrays

@@ -106,3 +106,15 @@ def grid_labels(size: tuple[int, int], n: int) -> Tensor:
         labels[edges[row] : edges[row + 1]] = first + band
         first += columns
     return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoRegions:
+    """No segmentation: what is explained is the pixel. Never called."""
+
+    uses_features: ClassVar[bool] = False
+
+    def __call__(self, views: Views, features: Features | None) -> Tensor:
+        """Raises UsageError: whoever asks for regions needs a segmenter."""
+        del views, features
+        raise UsageError("segmenter=none cuts nothing; choose a segmenter")

@@ -45,7 +45,7 @@ def run(capsys, monkeypatch, tmp_path):
         (["segment", "segmenter=grid", "segmenter.n=interval(1,2)"], "this kind of sweep is not used here"),
         (["segment", "segmenter.seed=${nope}"], "nope"),
         (["segment", "sheet.images=40"], "sheet.images=40 must be at most 32"),
-        (["segment", "experiment=foo"], "no such experiment; choose one of segment_study, segment_study_rivals"),
+        (["segment", "experiment=foo"], "choose one of segment_study, segment_study_rivals"),
         (["segment", "save=pictures"], "choose one of labels, overlays"),
         (["ls", "modles"], "did you mean models?"),
         (["ls", "segmenters", "zzz*"], "nothing matches"),

@@ -124,10 +124,8 @@ def own_configs(tmp_path, monkeypatch):
     copy = tmp_path / "configs"
     shutil.copytree(config_dir(), copy)
     (copy / "experiment").mkdir(exist_ok=True)
-    for module in ("compose", "locate", "overrides", "tree"):
-        name = f"nasbench.config.{module}.config_dir"
-        if module != "overrides":
-            monkeypatch.setattr(name, lambda: copy)
+    for module in ("compose", "locate"):
+        monkeypatch.setattr(f"nasbench.config.{module}.config_dir", lambda: copy)
     _compose_cached.cache_clear()
     yield copy
     _compose_cached.cache_clear()

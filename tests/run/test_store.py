@@ -17,7 +17,7 @@ from nasbench.run.store import RunFolder
 def row(sample="a", value=1.0, **changes):
     parts = {
         "command": "segment", "cell": "c", "model": "m", "dataset": "d", "segmenter": "s", "config": "{}",
-        "sample": sample, "sample_digest": "0", "label": None, "metric": "x", "value": value, "curve": None,
+        "sample": sample, "sample_digest": "0", "label": None, "target": None, "saliency": "", "metric": "x", "value": value, "curve": None,
         "n_regions": 3, "status": "ok", "reason": "", "conventions": "{}",
     }  # fmt: skip
     return Row(**(parts | changes))
@@ -97,7 +97,7 @@ def test_foreign_schemas_are_named(folder):
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"a": [1]}), folder.path / "rows" / "k.parquet")
-    with pytest.raises(RunError, match="has row schema none, this nasbench reads 1"):
+    with pytest.raises(RunError, match="has row schema none, this nasbench reads 2"):
         folder.read_rows("k")
 
 

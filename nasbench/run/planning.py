@@ -1,0 +1,173 @@
+"""From composed cells to a plan: everything that can be found wrong is found here, before a run begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nasbench.data import ViewSpec, run_order
+from nasbench.digest import canonical_json, digest_value
+from nasbench.errors import RunError, UsageError
+from nasbench.models import Classifier
+from nasbench.run.build import Parts
+from nasbench.run.checks import check_explanation, stored_maps
+from nasbench.run.device import prepared_classifier, source_classifier
+from nasbench.run.fitted import Fit, planned_fit
+from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
+from nasbench.run.plan import UNIT_SAMPLES, Cell, Plan, Settings, Unit
+from nasbench.segment.base import Activations
+
+
+def make_plan(
+    command: str,
+    cells: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    parts: Parts,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Load models and list samples, check every configuration, and key every unit.
+
+    Args:
+        command: the command.
+        cells: composed cells: `choices`, `config`, `swept`.
+        settings: how to compute.
+        parts: keeps what is built, for a run in this process.
+        progress: told in a few words what takes time.
+
+    Raises:
+        UsageError: a configuration that cannot be built.
+        RunError: a data set without samples or with doubled ids.
+    """
+    swept = _with_short_paths([dict(composed["swept"]) for composed in cells])
+    planner = _Planner(settings, parts, progress)
+    planned: list[Cell] = []
+    units: list[Unit] = []
+    for index, composed in enumerate(cells):
+        cell = planner.cell(index, composed["config"], composed["choices"], swept[index])
+        samples, truth = planner.samples(cell.config, cell.choices)
+        planned.append(cell)
+        for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
+            part = samples[start : start + UNIT_SAMPLES]
+            units.append(Unit(unit_key(command, cell.choices, cell.keyed, part, truth), index, block, part))
+    return Plan(
+        command,
+        tuple(planned),
+        tuple(units),
+        settings,
+        list(planner.models.values()),
+        [summary for summary, _ in planner.listed.values()],
+        tuple(planner.notes),
+    )
+
+
+Samples = tuple[tuple[tuple[str, str], ...], str | None]
+
+
+@dataclass
+class _Planner:
+    """What planning a cell leaves for those after it.
+
+    Attributes:
+        models: description of each distinct classifier.
+        listed: of each distinct data set, its summary, and its samples with the kind of its truth.
+        fits: the clusterings needed, by their file.
+        notes: what the user should read, without repetition.
+    """
+
+    settings: Settings
+    parts: Parts
+    progress: Callable[[str], None]
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    listed: dict[str, tuple[dict[str, Any], Samples]] = field(default_factory=dict)
+    fits: dict[Path, Fit] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def cell(
+        self, index: int, config: dict[str, Any], choices: dict[str, str], swept: dict[str, Any]
+    ) -> Cell:
+        """A cell, checked. Raises UsageError."""
+        self.progress(f"loading {choices['model']}")
+        classifier = prepared_classifier(self.parts, config, self.settings.device)
+        described = classifier.describe()
+        self.models.setdefault(canonical_json(described), described)
+        try:
+            ViewSpec(size=classifier.input_size, **config["view"])
+        except UsageError as error:
+            raise UsageError(f"view.{error}") from error
+        self.parts.get("metric", config["metric"])
+        segmenter = self.parts.get("segmenter", config["segmenter"])
+        activations: Activations = getattr(segmenter, "activations", Activations())
+        reader = self._reader(config, segmenter, classifier, activations)
+        forward = None
+        if segmenter.uses_features or config.get("target") == "prediction":
+            forward = canonical_json(
+                [config["model"], config["view"], config["precision"], asdict(activations)]
+            )
+        other = reader.describe() if activations.model is not None else None
+        keyed = keyed_config(config, described, other)
+        samples, _ = self.samples(config, choices)
+        if "saliency" in config:
+            check_explanation(config, choices, self.parts, self.settings.device)
+            files, note = stored_maps(self.parts, config, [name for name, _ in samples])
+            keyed["saliency"] |= files
+            self.notes |= {note: None} if note else {}
+        elif choices["segmenter"] == "none":
+            raise UsageError("segmenter=none cuts nothing; choose a segmenter")
+        fit = planned_fit(segmenter, keyed, samples)
+        if fit is not None:
+            _check_one_fit(self.fits.setdefault(fit.path, fit), fit)
+            keyed["segmenter"]["fit"] = fit.key
+        return Cell(index, choices, config, swept, keyed, forward, activations.passes, fit)
+
+    def samples(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Samples:
+        """A cell's samples as (id, content digest), and the kind of its truth. Raises RunError."""
+        key = canonical_json(config["dataset"])
+        if key not in self.listed:
+            name = choices["dataset"]
+            self.progress(f"reading {name}")
+            found = _samples(self.parts, config["dataset"], name, self.settings.limit)
+            digest = digest_value([list(pair) for pair in found[0]])
+            self.listed[key] = ({"name": name, "n": len(found[0]), "digest": digest}, found)
+        return self.listed[key][1]
+
+    def _reader(
+        self, config: dict[str, Any], segmenter: Any, classifier: Classifier, activations: Activations
+    ) -> Classifier:
+        """The network whose activations the segmenter reads, if any. Raises UsageError for its stages."""
+        reader = classifier
+        if segmenter.uses_features:
+            reader = source_classifier(self.parts, config, activations, self.settings.device)
+        if hasattr(segmenter, "check_stages"):
+            segmenter.check_stages(len(reader.stage_names))
+        return reader
+
+
+def _check_one_fit(first: Fit, other: Fit) -> None:
+    """Two cells of a run that name one file must mean the same clusterings. Raises UsageError."""
+    if first.key != other.key:
+        raise UsageError(
+            f"segmenter.centroids={other.path}: cells of this run would fit it in different ways; "
+            "give each a file of its own, in runs of their own"
+        )
+
+
+def _with_short_paths(swept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Swept values as a table may show them: of a path, what tells it from the others."""
+    for key in {key for values in swept for key in values if key.rpartition(".")[2] in PATH_KEYS}:
+        holders = [values for values in swept if isinstance(values.get(key), str)]
+        for values, short in zip(holders, short_paths([values[key] for values in holders]), strict=True):
+            values[key] = short
+    return swept
+
+
+def _samples(
+    parts: Parts, node: Mapping[str, Any], name: str, limit: int | None
+) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    dataset = parts.get("dataset", node)
+    ids = run_order(dataset.ids(), limit)
+    if not ids:
+        raise RunError(f"the data set {name} has no samples")
+    return tuple((sample, dataset.digest(sample)) for sample in ids), dataset.truth
