@@ -70,7 +70,8 @@ def heat(
     low, high = (-reach, reach) if diverging else np.quantile(smooth, [0.0, 0.99]).tolist()
     if high <= low:  # a constant map, or one that differs in a few pixels only
         high = float(smooth.max())
-    colours = colormaps["RdBu_r" if diverging else "inferno"](np.clip((smooth - low) / ((high - low) or 1.0), 0, 1))
+    place = np.clip((smooth - low) / ((high - low) or 1.0), 0, 1)
+    colours = colormaps["RdBu_r" if diverging else "inferno"](place)
     grey = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float64)[..., None]
     mixed = np.rint(0.65 * 255 * colours[..., :3] + 0.35 * grey).astype(np.uint8)
     return _enlarged(mixed, zoom) if labels is None else overlay(mixed, labels, zoom=zoom)

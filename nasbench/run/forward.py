@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nasbench.errors import RunError
 from nasbench.models import Classifier, Features
+from nasbench.models.memory import in_halves
 from nasbench.segment.averages import averaged, variants
 from nasbench.segment.base import Activations
 
@@ -33,24 +33,7 @@ def bounded_features(classifier: Classifier, pixels: Tensor) -> Features:
 
     Raises RunError where a single image does not fit.
     """
-    try:
-        return classifier.features(pixels)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        if len(pixels) == 1:
-            size = "×".join(map(str, pixels.shape[-2:]))
-            raise RunError(f"one image of {size} does not fit into memory with {classifier.name}") from error
-    # Outside the handler: the traceback keeps the failed pass's tensors alive.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = (len(pixels) + 1) // 2
-    return _joined(bounded_features(classifier, pixels[:half]), bounded_features(classifier, pixels[half:]))
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    words = ("not enough memory", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+    return in_halves(classifier.features, pixels, join=_joined, what=f"a forward pass of {classifier.name}")
 
 
 def _joined(a: Features, b: Features) -> Features:

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from nasbench.errors import RunError
 from nasbench.models import Classifier
+from nasbench.models.memory import in_halves
 from nasbench.saliency.options import check_choice
 
 # What is explained: the target's logit, or its probability, which also falls as other classes' logits rise.
@@ -82,25 +82,5 @@ def in_chunks(run: Callable[..., Tensor], *tensors: Tensor, max_batch: int) -> T
 
 
 def halved(run: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """`run` on the tensors; where memory runs out, on their halves along the first axis, joined again.
-
-    Raises RunError where a single image does not fit.
-    """
-    try:
-        return run(*tensors)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        if len(tensors[0]) == 1:
-            size = "×".join(map(str, tensors[0].shape[-2:]))
-            raise RunError(f"a gradient of one image of {size} does not fit into memory") from error
-    # Outside the handler: the traceback keeps the failed pass's tensors alive.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = (len(tensors[0]) + 1) // 2
-    return torch.cat([halved(run, *(t[:half] for t in tensors)), halved(run, *(t[half:] for t in tensors))])
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    words = ("not enough memory", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+    """`run` on the tensors; where memory runs out, on their halves. See `nasbench.models.memory`."""
+    return in_halves(run, *tensors, join=lambda a, b: torch.cat([a, b]), what="a gradient")

@@ -18,6 +18,7 @@ from nasbench.segment.superpixel_scores import (
     boundary_precision,
     boundary_recall,
     compactness,
+    edge_strength,
     undersegmentation_error,
 )
 
@@ -75,7 +76,7 @@ class RegionScores:
     Attributes:
         names: which, out of n_regions, object_iou, explained_variation, undersegmentation_error,
             achievable_segmentation_accuracy, boundary_recall, boundary_precision, compactness,
-            boundary_contrast, agreement_ari and agreement_iou. A score that needs a truth has `_box` added to
+            boundary_contrast, edge_variation, agreement_ari and agreement_iou. A score that needs a truth has `_box` added to
             its name where it is measured against boxes.
         boundary_tolerance: how far off a boundary may be for recall and precision, as a share of the image's
             diagonal, in 0..1; rounded to whole pixels.
@@ -131,11 +132,11 @@ def best_union_iou(labels: NDArray[np.int64], target: NDArray[np.bool_]) -> floa
     return float(np.max(np.cumsum(inside[order]) / (int(target.sum()) + np.cumsum(outside[order]))))
 
 
-def explained_variation(image: NDArray[np.uint8], labels: NDArray[np.int64]) -> float | None:
-    """Share of the RGB variance that the regions' mean colours explain (Moore et al. 2008, eq. 2).
+def explained_variation(image: NDArray[Any], labels: NDArray[np.int64]) -> float | None:
+    """Share of the variance of (H, W, C) values, RGB for one, that the regions' means explain.
 
-    EV = Σ_p ‖μ_r(p) − μ‖² / Σ_p ‖x_p − μ‖², in 0..1, over pixels with a label; None where the image is
-    of one colour.
+    EV = Σ_p ‖μ_r(p) − μ‖² / Σ_p ‖x_p − μ‖² (Moore et al. 2008, eq. 2), in 0..1, over pixels with a label;
+    None where all values are the same.
     """
     kept = labels >= 0
     if not kept.any():
@@ -147,7 +148,7 @@ def explained_variation(image: NDArray[np.uint8], labels: NDArray[np.int64]) -> 
     if total == 0:
         return None
     area = np.bincount(regions)
-    sums = np.stack([np.bincount(regions, weights=centred[:, c]) for c in range(3)])
+    sums = np.stack([np.bincount(regions, weights=centred[:, c]) for c in range(image.shape[2])])
     explained = float((np.square(sums).sum(axis=0)[area > 0] / area[area > 0]).sum())
     return min(explained / total, 1.0)
 
@@ -200,6 +201,13 @@ def _boundary_contrast(scene: Scene, _: RegionScores) -> Score:
     reason = "" if value is not None else "one region has no boundary, or the image is flat: it has no edges"
     conventions = {"space": _SPACE, "boundary": _BOUNDARY, "gradient": "Sobel, of Rec. 601 luma"}
     return Score("boundary_contrast", value, reason, conventions)
+
+
+def _edge_variation(scene: Scene, _: RegionScores) -> Score:
+    """Whether regions are made of edges: explained variation of the strength of edges. Our own measure."""
+    value = explained_variation(edge_strength(scene.image)[..., None], scene.labels)
+    reason = "" if value is not None else "the image has no edges"
+    return Score("edge_variation", value, reason, {"space": _SPACE, "edges": "Sobel of Rec. 601 luma"})
 
 
 def _agreement_ari(scene: Scene, _: RegionScores) -> Score:
@@ -325,6 +333,7 @@ _SCORES: dict[str, Callable[[Scene, RegionScores], Score]] = {
     "boundary_precision": _boundary_precision,
     "compactness": _compactness,
     "boundary_contrast": _boundary_contrast,
+    "edge_variation": _edge_variation,
     "agreement_ari": _agreement_ari,
     "agreement_iou": _agreement_iou,
 }
@@ -332,5 +341,5 @@ _NEEDS_REFERENCE = frozenset({"agreement_ari", "agreement_iou"})
 _NEEDS_TRUTH = (
     frozenset(_SCORES)
     - _NEEDS_REFERENCE
-    - {"n_regions", "explained_variation", "compactness", "boundary_contrast"}
+    - {"n_regions", "explained_variation", "compactness", "boundary_contrast", "edge_variation"}
 )

@@ -111,17 +111,25 @@ def boundary_contrast(image: NDArray[np.uint8], labels: NDArray[Any]) -> float |
     `image` is (H, W, 3) RGB; the gradient is taken over all of it, its outermost pixels repeated outwards.
     None where there is no boundary, or where the pixels with a label are flat.
     """
-    from scipy.ndimage import sobel
-
     kept, boundary = labels >= 0, boundary_pixels(labels)
     if not boundary.any():
         return None
-    # Whole numbers up to 255000 for 0..1: the scale cancels, and what is flat has a gradient of exactly 0.
-    red, green, blue = np.moveaxis(image.astype(np.float64), -1, 0)
-    luma = 299 * red + 587 * green + 114 * blue
-    gradient = np.hypot(sobel(luma, axis=0, mode="nearest"), sobel(luma, axis=1, mode="nearest"))
+    gradient = edge_strength(image)
     mean = float(gradient[kept].mean())
     return None if mean == 0 else float(gradient[boundary].mean()) / mean
+
+
+def edge_strength(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(H, W): length of the Sobel gradient of the luma (Rec. 601) of (H, W, 3) RGB, in no particular unit."""
+    from scipy.ndimage import sobel
+
+    # Whole numbers up to 255000 for 0..1: scales cancel later, and what is flat has a gradient of exactly 0.
+    red, green, blue = np.moveaxis(image.astype(np.float64), -1, 0)
+    luma = 299 * red + 587 * green + 114 * blue
+    found: NDArray[np.float64] = np.hypot(
+        sobel(luma, axis=0, mode="nearest"), sobel(luma, axis=1, mode="nearest")
+    )
+    return found
 
 
 def boundary_pixels(labels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -249,7 +249,7 @@ def test_one_image_that_does_not_fit_is_one_line(run, images, monkeypatch):
 
     monkeypatch.setattr(Classifier, "features", never)
     result = run(*tiny(images, "segmenter=nas", "--limit", "2", "--out", "out"), code=1)
-    assert "one image of 64×64 does not fit into memory with test_resnet" in result.line
+    assert "a forward pass of test_resnet of one image of 64×64 does not fit into memory" in result.line
 
 
 class Halves(Grid):

@@ -17,7 +17,8 @@ from nasbench.run.store import RunFolder
 def row(sample="a", value=1.0, **changes):
     parts = {
         "command": "segment", "cell": "c", "model": "m", "dataset": "d", "segmenter": "s", "config": "{}",
-        "sample": sample, "sample_digest": "0", "label": None, "target": None, "saliency": "", "metric": "x", "value": value, "curve": None,
+        "sample": sample, "sample_digest": "0", "label": None,
+        "target": None, "saliency": "", "metric": "x", "value": value, "curve": None,
         "n_regions": 3, "status": "ok", "reason": "", "conventions": "{}",
     }  # fmt: skip
     return Row(**(parts | changes))

@@ -138,3 +138,21 @@ def test_only_agreements_ask_for_a_reference(name):
 def test_unknown_metric_is_named():
     with pytest.raises(UsageError, match="metric.names holds iou"):
         RegionScores(names=["iou"])
+
+
+def test_regions_that_are_edges_explain_edges_and_those_between_them_do_not():
+    image = np.zeros((20, 20, 3), dtype=np.uint8)
+    image[:, 10:] = 200
+    band = np.zeros((20, 20), dtype=np.int64)
+    band[:, 9:11] = 1  # the two columns on which the Sobel gradient is not 0
+    sides = np.zeros((20, 20), dtype=np.int64)
+    sides[:, 10:] = 1
+    metric = RegionScores(names=["edge_variation", "explained_variation"])
+
+    def values(labels):
+        return [score.value for score in metric(Scene(image, labels, 2, None, None))]
+
+    assert values(band)[0] == pytest.approx(1.0)
+    assert values(sides) == [pytest.approx(0.0), pytest.approx(1.0)]
+    flat = Scene(np.full((8, 8, 3), 7, np.uint8), np.zeros((8, 8), np.int64), 1, None, None)
+    assert RegionScores(names=["edge_variation"])(flat)[0].reason == "the image has no edges"

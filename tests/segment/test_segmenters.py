@@ -19,7 +19,7 @@ from nasbench.segment.components import connected_regions
 from nasbench.segment.controls import Grid, grid_labels
 
 SIZE = (33, 40)
-REGISTERED = [name for name in choices("segmenter") if name != "custom"]
+REGISTERED = [name for name in choices("segmenter") if name not in ("custom", "none")]
 
 
 def made(name):
