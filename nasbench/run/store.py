@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasbench.atomic import TEMP_SUFFIX, write_atomic
 from nasbench.errors import RunError, UsageError
-from nasbench.run.atomic import TEMP_SUFFIX, write_atomic
 from nasbench.run.rows import ROW_SCHEMA, Row, encode_rows
 
 if TYPE_CHECKING:

@@ -6,9 +6,7 @@ several clusterings, for instance one per class.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nasbench.atomic import write_atomic
 from nasbench.digest import canonical_json, digest_bytes
 from nasbench.errors import UsageError
 from nasbench.segment.kmeans import assign
@@ -128,7 +127,7 @@ def write_clusterings(
         "metadata": dict(metadata or {}),
     }
     header["digest"] = _digest(header, tensors)
-    _write_atomic(path, save(tensors, metadata={_KEY: canonical_json(header)}))
+    write_atomic(path, save(tensors, metadata={_KEY: canonical_json(header)}))
 
 
 def read_clusterings(path: Path) -> tuple[dict[str, Clustering], dict[str, str]]:
@@ -215,18 +214,3 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
         described = canonical_json([name, str(tensor.dtype), list(tensor.shape)])
         chunks += [described.encode(), tensor.numpy().tobytes()]
     return digest_bytes(*chunks)
-
-
-def _write_atomic(path: Path, data: bytes) -> None:
-    """Write beside `path`, sync, rename: what `nasbench.run.atomic` does, which this room may not import."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temp.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temp, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temp.unlink()
-        raise

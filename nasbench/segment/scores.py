@@ -76,8 +76,8 @@ class RegionScores:
     Attributes:
         names: which, out of n_regions, object_iou, explained_variation, undersegmentation_error,
             achievable_segmentation_accuracy, boundary_recall, boundary_precision, compactness,
-            boundary_contrast, edge_variation, agreement_ari and agreement_iou. A score that needs a truth has `_box` added to
-            its name where it is measured against boxes.
+            boundary_contrast, edge_variation, agreement_ari and agreement_iou. A score that needs a truth
+            has `_box` added to its name where it is measured against boxes.
         boundary_tolerance: how far off a boundary may be for recall and precision, as a share of the image's
             diagonal, in 0..1; rounded to whole pixels.
     """

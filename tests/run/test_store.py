@@ -8,8 +8,8 @@ import os
 import numpy as np
 import pytest
 
+from nasbench.atomic import write_atomic
 from nasbench.errors import RunError, UsageError
-from nasbench.run.atomic import write_atomic
 from nasbench.run.rows import Row, encode_rows
 from nasbench.run.store import RunFolder
 

@@ -540,7 +540,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, clusterings, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nasbench.segment.clustering.os.fsync", full)
+    monkeypatch.setattr("nasbench.atomic.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_clusterings(path, {"cat": clusterings["cat"]})
     assert path.read_bytes() == before
