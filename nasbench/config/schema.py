@@ -87,6 +87,14 @@ class Stl10(Target):
 
 
 @dataclass
+class Cub(Target):
+    """`nasbench.data.cub.CUBDataset`."""
+
+    root: str = "???"
+    split: str = "test"
+
+
+@dataclass
 class Regions(Target):
     """What every segmenter of ours has beside its constructor's keys."""
 
@@ -299,6 +307,7 @@ SCHEMAS: dict[str, type[Target]] = {
     "nasbench.data.imagenet.ImageNetDataset": ImageNet,
     "nasbench.data.bsds500.BSDS500Dataset": Bsds500,
     "nasbench.data.stl10.STL10Dataset": Stl10,
+    "nasbench.data.cub.CUBDataset": Cub,
     "nasbench.segment.nas.Nas": Nas,
     "nasbench.segment.edges.NasImage": NasImage,
     "nasbench.segment.tree.NasTree": NasTree,
