@@ -1,6 +1,6 @@
 """nasbench: benchmarks explanations of image classifiers with the classifier's own superpixels.
 
-The command line is a shell around the rooms of this package; `nas` is its first command as a function.
+The command line is a shell around the rooms of this package; `nas` and `explain` are commands as functions.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasbench.api import nas
+    from nasbench.api import explain, nas
 
-__all__ = ["__version__", "nas"]
+__all__ = ["__version__", "explain", "nas"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Import torch on first use only: the command line must start at once."""
-    if name == "nas":
-        from nasbench.api import nas
+    if name in ("explain", "nas"):
+        from nasbench import api
 
-        return nas
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from nasbench.errors import SaliencyError, UsageError
 from nasbench.models import Classifier
+from nasbench.saliency.base import Batch, Saliency
+from nasbench.saliency.passes import in_chunks
+from nasbench.saliency.regions import superpixelify
+from nasbench.saliency.registry import make_method
 from nasbench.segment.base import Views
 from nasbench.segment.nas import Nas
 
@@ -19,19 +26,141 @@ def nas(model: Classifier | nn.Module, x: Tensor, k: int = 5, **options: Any) ->
         model: a Classifier, or a timm network (which is copied, not changed; its own mean and std apply).
         x: (B, 3, H, W) float RGB in [0, 1], at the size the model reads.
         k: clusters per image.
-        options: any other attribute of `nasbench.segment.nas.Nas`, e.g. `stages=[-1]`, `connected=True`.
+        options: any other attribute of `nasbench.segment.nas.Nas`, e.g. `stages=[-1]`, `connected=True`, but
+            for those that need more than one pass over x: `source` is `self` or `pixels`, and `average`,
+            `forward_size` and `scope` are for `nasbench segment`.
 
     Returns:
         Labels (B, H, W) int64, contiguous from 0 in each image, on x's device.
 
     Raises:
-        UsageError: an option out of range, or a network without accessible stages.
+        UsageError: an option out of range or not served here, or a network without accessible stages.
         SegmentationError: activations that are NaN or infinite.
         ValueError: x is not such a batch.
     """
+    _check_served(options)
+    classifier = _classifier(model, x)
+    segmenter = Nas(k=k, **options)
+    views = Views(_ids(x), x)
+    features = classifier.features(x) if segmenter.uses_features else None
+    return segmenter(views, features).to(x.device)
+
+
+def explain(
+    model: Classifier | nn.Module,
+    x: Tensor,
+    target: int | Sequence[int] | Tensor | None = None,
+    method: str = "layercam",
+    *,
+    regions: Tensor | None = None,
+    truth: Tensor | None = None,
+    max_batch: int = 16,
+    **options: Any,
+) -> Tensor:
+    """Raw saliency maps of a batch: where the evidence for a class is.
+
+        maps = nasbench.explain(model, x, target=207)
+        maps = nasbench.explain(model, x, method="ig", steps=64, regions=nasbench.nas(model, x, k=20))
+
+    Args:
+        model: a Classifier, or a timm network (which is copied, not changed; its own mean and std apply).
+        x: (B, 3, H, W) float RGB in [0, 1], at the size the model reads.
+        target: the class to be explained: one for all images, or one each; None is what the model predicts.
+        method: a name as in `nasbench ls saliency`.
+        regions: labels (B, H, W) int64, contiguous from 0 in each image, of which each takes the mean of the
+            map in it, upsampled to their grid; None leaves the map as it is.
+        truth: (B, H, W) bool, the object; for `oracle` alone.
+        max_batch: images in one pass at most, whatever multiplies them.
+        options: of the method, as in `configs/saliency/<method>.yaml`. In place of an image's id a seed goes
+            with its place in x.
+
+    Returns:
+        (B, h, w) float32 at the method's own resolution, with regions (B, H, W) on their grid; on x's device.
+        Nothing is clipped, scaled or upsampled.
+
+    Raises:
+        UsageError: an unknown method or option, an option out of range, a target beyond the model's classes,
+            or a method that has no meaning for this network.
+        SaliencyError: an image that cannot be explained, or whose map is NaN or infinite.
+        ValueError: x, targets or regions are not of these shapes and types.
+    """
+    saliency = make_method(method, **options)
+    classifier = _classifier(model, x)
+    if max_batch < 1:
+        raise UsageError(f"max_batch={max_batch} must be at least 1")
+    targets = _targets(classifier, x, target, max_batch)
+    reason = saliency.unsupported(classifier)
+    if reason is not None:
+        raise UsageError(f"{method}: {reason}")
+    maps = _maps(saliency, classifier, Batch(_ids(x), x, targets, truth, max_batch))
+    if regions is not None:
+        maps = superpixelify(maps, regions)
+    return maps.to(x.device)
+
+
+def _maps(saliency: Saliency, classifier: Classifier, batch: Batch) -> Tensor:
+    maps = saliency(classifier, batch)
+    broken = [i for i, one in enumerate(maps) if not bool(torch.isfinite(one).all())]
+    if broken:
+        raise SaliencyError(
+            f"{saliency.method.name}: the map of image {broken[0]} holds NaN or infinite values"
+        )
+    return maps
+
+
+def _targets(
+    classifier: Classifier, x: Tensor, target: int | Sequence[int] | Tensor | None, max_batch: int
+) -> Tensor:
+    """(B,) int64 on the CPU. Raises UsageError for a class beyond the model's, ValueError for others."""
+    if target is None:
+        with torch.no_grad():
+            return in_chunks(classifier.logits, x, max_batch=max_batch).argmax(dim=1).cpu()
+    given = torch.as_tensor(target).cpu()
+    if given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
+        raise ValueError(f"targets are {given.dtype}; expected whole numbers")
+    if given.ndim > 1 or (given.ndim == 1 and len(given) != len(x)):
+        raise ValueError(
+            f"targets have shape {tuple(given.shape)}; expected one, or one for each of {len(x)}"
+        )
+    targets = given.to(torch.int64).expand(len(x)).contiguous()
+    classes = classifier.num_classes
+    for i, c in enumerate(targets.tolist()):
+        if not 0 <= c < classes:
+            raise UsageError(
+                f"target {c} of image {i} is beyond the model's {classes} classes (0 to {classes - 1})"
+            )
+    return targets
+
+
+def _check_served(options: dict[str, Any]) -> None:
+    """Refuse what `Nas` leaves to a run: other networks, other sizes, other images. Raises UsageError."""
+    source = options.get("source", "self")
+    if source not in ("self", "pixels"):
+        raise UsageError(
+            f"nas(source={source!r}): choose self or pixels; the others are for nasbench segment"
+        )
+    asked = {name: options.get(name) for name in ("forward_size", "average", "scope")}
+    for name, value in asked.items():
+        if value and value != "image":  # the scope of an image alone
+            raise UsageError(f"nas({name}={value!r}) needs more than one pass over x: use nasbench segment")
+
+
+def _ids(x: Tensor) -> tuple[str, ...]:
+    return tuple(str(i) for i in range(len(x)))
+
+
+def _classifier(model: Classifier | nn.Module, x: Any) -> Classifier:
+    """The model as a Classifier that reads x. Raises ValueError where x is no batch for it."""
+    if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():  # noqa: PLR2004
+        kind = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"x is {kind}; expected floating point (B, 3, H, W) in [0, 1]")
+    if len(x) == 0:
+        raise ValueError("x holds no image")
     classifier = model if isinstance(model, Classifier) else _wrapped(model, x)
-    views = Views(tuple(str(i) for i in range(len(x))), x)
-    return Nas(k=k, **options)(views, classifier.features(x)).to(x.device)
+    if tuple(x.shape[2:]) != tuple(classifier.input_size):
+        sizes = [f"{h}×{w}" for h, w in (x.shape[2:], classifier.input_size)]
+        raise ValueError(f"x is of {sizes[0]} pixels; {classifier.name} reads {sizes[1]}")
+    return classifier
 
 
 def _wrapped(module: nn.Module, x: Tensor) -> Classifier:

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import timm
 import torch
 
 import nasbench
+from nasbench.errors import SaliencyError, UsageError
 from nasbench.models import Classifier, load_classifier
+from nasbench.saliency.base import Batch
+from nasbench.saliency.regions import superpixelify
+from nasbench.saliency.registry import METHODS, make_method
+from tests.support.leaks import state_of
 
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return load_classifier(name="test_resnet", weights="random", input_size=64)
+    return load_classifier(
+        name="test_resnet", weights="random", input_size=64, kwargs={"zero_init_last": False}
+    )
 
 
-def test_labels_of_a_batch(classifier):
-    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+@pytest.fixture(scope="module")
+def x() -> torch.Tensor:
+    return torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_labels_of_a_batch(classifier, x):
     labels = nasbench.nas(classifier, x, k=4)
-    assert labels.shape == (2, 64, 64)
+    assert labels.shape == (3, 64, 64)
     assert labels.max() == 3
     assert torch.equal(labels, nasbench.nas(classifier, x, k=4))
+
+
+def test_regions_of_bare_pixels_cost_no_forward(classifier, x, monkeypatch):
+    monkeypatch.setattr(Classifier, "features", None)
+    assert nasbench.nas(classifier, x, k=3, source="pixels", average=(), scope="image").max() == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": "mirror"}, "nas(source='mirror'): choose self or pixels"),
+        ({"source": "model:resnet18"}, "choose self or pixels"),
+        ({"forward_size": 128}, "nas(forward_size=128) needs more than one pass"),
+        ({"average": ["flip"]}, "nas(average=['flip']) needs more than one pass"),
+        ({"scope": "class", "centroids": "c"}, "nas(scope='class') needs more than one pass"),
+        ({"k": 0}, "segmenter.k=0 must be at least 1"),
+    ],
+)
+def test_what_regions_in_memory_cannot_serve_is_refused(classifier, x, options, message):
+    with pytest.raises(UsageError) as caught:
+        nasbench.nas(classifier, x, **options)
+    assert message in str(caught.value)
 
 
 def test_a_timm_network_is_left_as_it_was():
@@ -32,6 +68,123 @@ def test_a_timm_network_is_left_as_it_was():
     assert module.training
     assert all(p.requires_grad for p in module.parameters())
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "precomputed"])
+def test_every_method_by_its_name(classifier, x, method):
+    before, kept = state_of(classifier), x.clone()
+    truth = torch.zeros(3, 64, 64, dtype=torch.bool)
+    truth[:, 10:30, 20:50] = True
+    options: dict[str, Any] = {"n": 2} if method.startswith(("smoothgrad", "vargrad")) else {}
+    options |= {"steps": 2} if method == "ig" else {}
+    classifier.reads_grid()
+    maps = nasbench.explain(classifier, x, [0, 999, 5], method, truth=truth, **options)
+    assert maps.dtype is torch.float32
+    assert len(maps) == 3
+    batch = Batch(("0", "1", "2"), x, torch.tensor([0, 999, 5]), truth)
+    assert torch.equal(maps, make_method(method, **options)(classifier, batch))
+    assert torch.equal(x, kept)
+    assert {**state_of(classifier), "hooks": 0} == {**before, "hooks": 0}
+    assert sum(state_of(classifier)["hooks"]) == 0
+
+
+def test_one_target_for_all_one_each_or_what_is_predicted(classifier, x):
+    predicted = classifier.logits(x).argmax(dim=1)
+    for given in (None, predicted, predicted.tolist(), predicted.to(torch.int32), predicted.numpy()):
+        maps = nasbench.explain(classifier, x, given, "gradcam", max_batch=2)
+        torch.testing.assert_close(maps, nasbench.explain(classifier, x, predicted, "gradcam"))
+    seventh = nasbench.explain(classifier, x, 7)
+    assert torch.equal(seventh, nasbench.explain(classifier, x, torch.tensor(7), method="layercam"))
+    assert not torch.equal(seventh, nasbench.explain(classifier, x, 8))
+
+
+def test_regions_take_the_mean_of_the_map_in_them(classifier, x):
+    regions = nasbench.nas(classifier, x, k=4)
+    raw = nasbench.explain(classifier, x, 3, "gradcam")
+    maps = nasbench.explain(classifier, x, 3, "gradcam", regions=regions)
+    assert maps.shape == (3, 64, 64)
+    assert torch.equal(maps, superpixelify(raw, regions))
+
+
+def test_maps_that_are_stored_are_read_by_place(classifier, x, tmp_path):
+    stored = np.arange(3 * 64 * 64, dtype=np.float32).reshape(3, 64, 64)
+    for i, one in enumerate(stored):
+        np.save(tmp_path / f"{i}.npy", one)
+    maps = nasbench.explain(classifier, x, 0, "precomputed", path=str(tmp_path))
+    assert np.array_equal(maps.numpy(), stored)
+
+
+def test_maps_of_a_timm_network_which_is_left_as_it_was(x):
+    module = timm.create_model("test_resnet").train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    maps = nasbench.explain(module, x[:1, :, :, :32], target=3, method="gradient")
+    assert maps.shape == (1, 64, 32)
+    assert module.training
+    assert all(p.requires_grad for p in module.parameters())
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "options", "message"),
+    [
+        (0, "gradcm", {}, "there is no saliency method 'gradcm'; did you mean gradcam"),
+        (0, "zzz", {}, "there is no saliency method 'zzz'; choose one of gradient, input_x_gradient"),
+        (0, "gradcam", {"stage": 3}, "gradcam has no option 'stage'; it has layer, relu"),
+        (0, "edges", {"sigma": 3}, "edges has no option 'sigma'; it has none"),
+        (0, "precomputed", {}, "precomputed needs its option 'path'"),
+        (0, "ig", {"steps": 0}, "saliency.steps=0 must be a whole number"),
+        (0, "gradcam", {"layer": 9}, "gradcam: test_resnet: layer 9 is not a position"),
+        (0, "gradcam", {"max_batch": 0}, "max_batch=0 must be at least 1"),
+        (1000, "gradcam", {}, "target 1000 of image 0 is beyond the model's 1000 classes (0 to 999)"),
+        ([5, -1, 5], "random", {}, "target -1 of image 1 is beyond the model's 1000 classes"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(classifier, x, target, method, options, message):
+    with pytest.raises(UsageError) as caught:
+        nasbench.explain(classifier, x, target, method, **options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_without_meaning_says_so_by_name(x):
+    vit = load_classifier(name="test_vit", weights="random", input_size=64)
+    with pytest.raises(UsageError, match="cam: test_vit classifies by a class token"):
+        nasbench.explain(vit, x, 0, "cam")
+    assert nasbench.explain(vit, x, 0, "gradcam").shape == (3, 4, 4)
+
+
+def test_an_image_that_cannot_be_explained(classifier, x):
+    with pytest.raises(SaliencyError, match="no mask or box"):
+        nasbench.explain(classifier, x, 0, "oracle")
+    broken = x.clone()
+    broken[1, 0, 0, 0] = float("nan")
+    with pytest.raises(SaliencyError, match="input_x_gradient: the map of image 1 holds NaN"):
+        nasbench.explain(classifier, broken, 0, "input_x_gradient")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[0], "x is torch.float32"),
+        (lambda x: (255 * x).byte(), "x is torch.uint8"),
+        (lambda x: x.numpy(), "x is ndarray; expected floating point"),
+        (lambda x: x[:0], "x holds no image"),
+        (lambda x: x[..., :32], "x is of 64×32 pixels; test_resnet reads 64×64"),
+    ],
+)
+@pytest.mark.parametrize("function", [nasbench.nas, nasbench.explain])
+def test_what_is_no_batch(classifier, x, change, message, function):
+    with pytest.raises(ValueError, match=message):
+        function(classifier, change(x))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [([1, 2], r"targets have shape \(2,\)"), (1.5, "whole numbers"), (torch.zeros(3, 1).long(), "shape")],
+)
+def test_what_are_no_targets(classifier, x, target, message):
+    with pytest.raises(ValueError, match=message):
+        nasbench.explain(classifier, x, target, "random")
 
 
 def test_unknown_names_are_an_attribute_error():

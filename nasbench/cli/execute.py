@@ -69,7 +69,7 @@ def _execute(request: Request) -> int:
         folder = RunFolder(request.out or Path("results") / "runs" / request.command / plan.digest[:12])
         if request.dry_run:
             progress.stop()
-            _show_dry_run(plan, folder)
+            _show_dry_run(plan, folder, parts)
             return 0
         with folder.opened(fresh=request.fresh):
             return _run(composed, plan, folder, parts, progress)
@@ -153,7 +153,7 @@ def resume_command() -> str:
     return shlex.join(["nasbench", *arguments])
 
 
-def _show_dry_run(plan: Plan, folder: RunFolder) -> None:
+def _show_dry_run(plan: Plan, folder: RunFolder, parts: Any) -> None:
     from nasbench.report.labels import cell_labels
 
     tasks = plan.tasks(plan.missing(folder) if folder.path.is_dir() else plan.units)
@@ -166,6 +166,18 @@ def _show_dry_run(plan: Plan, folder: RunFolder) -> None:
     )
     typer.echo(f"tasks     {len(tasks)}")
     typer.echo(f"forwards  {plan.forwards(tasks)}")
+    for name, passes in _passes_of_maps(plan, parts).items():
+        typer.echo(f"map       {name}: {passes}")
     for path in sorted({cell.fit.path for cell in plan.cells if cell.fit is not None and cell.fit.missing}):
         typer.echo(f"fit       {path} (all images again for each of its passes)")
     typer.echo(f"folder    {folder.path}")
+
+
+def _passes_of_maps(plan: Plan, parts: Any) -> dict[str, str]:
+    """What one map of each saliency method costs, in words, beside the forwards."""
+    found = {}
+    for cell in plan.cells:
+        if "saliency" in cell.config:
+            about = getattr(parts.get("saliency", cell.config["saliency"]), "method", None)
+            found[cell.choices["saliency"]] = getattr(about, "passes", "as many passes as it makes")
+    return found

@@ -26,7 +26,7 @@ def ls(
 
     `nasbench ls models 'vit_*'` : presets and timm's names
     """
-    from nasbench.config.locate import choices, describe
+    from nasbench.config.locate import choices, describe, limitation
     from nasbench.config.suggest import hint
     from nasbench.errors import UsageError
 
@@ -35,7 +35,10 @@ def ls(
         raise UsageError(f"ls {what}: {hint(what, _LISTS)}")
     group = _LISTS[what]
     found = [name for name in choices(group) if _matches(name, pattern)]
-    lines = [f"{name:<20} {describe(group, name)}" for name in found]
+    lines = []
+    for name in found:
+        lines.append(f"{name:<20} {describe(group, name)}")
+        lines += [f"{'':<20} {said}"] if (said := limitation(group, name)) else []
     if group == "model" and pattern is not None:
         import timm
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nasbench.config.schema import CLOSED, GROUPS, LEAST, MOST, PRIMARIES, SAVE_CHOICES, SCHEMAS, Custom
+from nasbench.config.schema import (
+    CELL_KEYS,
+    CLOSED,
+    GROUPS,
+    LEAST,
+    MOST,
+    PRIMARIES,
+    SAVE_CHOICES,
+    SCHEMAS,
+    Custom,
+)
 from nasbench.config.suggest import hint
 from nasbench.config.tree import first_line
 from nasbench.errors import UsageError
@@ -28,15 +40,20 @@ def checked(cfg: DictConfig, command: str) -> dict[str, Any]:
         plain = _typed(PRIMARIES[command], OmegaConf.to_container(cfg, resolve=True))
         for group in GROUPS:
             node = plain.get(group)
-            if isinstance(node, dict) and "_target_" in node:
-                schema = SCHEMAS.get(
-                    node["_target_"], Custom if set(node) <= {"_target_", "kwargs"} else None
-                )
-                if schema is not None:
-                    plain[group] = _typed(schema, node, group)
+            if group not in CELL_KEYS[command]:
+                continue
+            if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+                raise UsageError(f"{group}: the file of the choice lacks _target_, what it is made by")
+            schema = SCHEMAS.get(node["_target_"], Custom if set(node) <= {"_target_", "kwargs"} else None)
+            if schema is not None:
+                plain[group] = _typed(schema, node, group)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "configuration"
-        raise UsageError(f"{key}: {first_line(error)}") from error
+        said = first_line(error)
+        if "is not a ListConfig" in said:
+            said = "is a list; write it in brackets, such as [3, 6]"
+        raise UsageError(f"{key}: {said}") from error
+    _check_finite(plain)
     _check_values(plain, command)
     return plain
 
@@ -69,6 +86,24 @@ def _check_values(plain: dict[str, Any], command: str) -> None:
     for key, most in MOST.items():
         if _at(plain, key) > most:
             raise UsageError(f"{key}={_at(plain, key)} must be at most {most}")
+
+
+def _check_finite(plain: dict[str, Any]) -> None:
+    for key, value in _leaves(plain):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{key}={value} must be a finite number")
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a configuration with their dotted keys."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _leaves(value, key)
+    else:
+        yield key, node
 
 
 def _at(plain: dict[str, Any], key: str) -> Any:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -14,8 +15,8 @@ from yaml import YAMLError
 
 from nasbench.config.check import checked
 from nasbench.config.locate import choices, config_dir, user_dir
-from nasbench.config.overrides import Override, parse_overrides
-from nasbench.config.schema import CELL_GROUPS, CELL_KEYS, GROUPS, SETTING_KEYS
+from nasbench.config.overrides import Override, is_alias, parse_overrides
+from nasbench.config.schema import ALIASES, CELL_GROUPS, CELL_KEYS, GROUPS, SETTING_KEYS
 from nasbench.config.suggest import hint
 from nasbench.config.tree import first_line, has_key, set_key, unknown_key
 from nasbench.digest import canonical_json
@@ -44,10 +45,14 @@ def compose_run(command: str, tokens: Sequence[str]) -> Composed:
     Commas and `range()` sweep. In a product a swept or set key that a choice lacks is dropped for that
     choice, and equal cells are merged; a key that no chosen choice has is an error.
     """
+    for alias in ALIASES:
+        group = alias.partition(".")[0]
+        if group not in CELL_KEYS[command] and any(is_alias(token, alias) for token in tokens):
+            raise UsageError(f"{alias}: nasbench {command} has no {group} to choose")
     overrides = parse_overrides(tokens)
     for override in overrides:
-        if override.is_group and override.key in CELL_GROUPS - set(CELL_KEYS[command]):
-            raise UsageError(f"{override.key}: nasbench {command} has no {override.key} to choose")
+        if override.section in CELL_GROUPS - set(CELL_KEYS[command]):
+            raise UsageError(f"{override.key}: nasbench {command} has no {override.section} to choose")
         if len(override.values) > 1 and override.section in SETTING_KEYS:
             raise UsageError(f"{override.key} cannot be swept: it does not change the results")
     cells: dict[str, dict[str, Any]] = {}
@@ -161,17 +166,20 @@ def _expand(
 
 
 @lru_cache(maxsize=256)
-def _compose_cached(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
+def _compose_cached(
+    command: str, tokens: tuple[str, ...], own: Path | None
+) -> tuple[DictConfig, dict[str, str]]:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
+    del own  # the user's folder, which decides what is found; read by `add_user_configs`
     try:
+        from nasbench.config.search_path import add_user_configs
+
+        add_user_configs()
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="nasbench"):
-            # Ours come first: a user's file of the same name does not change what a choice means.
-            own = user_dir()
-            more = [] if own is None else [f"hydra.searchpath=[{own.as_uri()}]"]
-            cfg = compose(command, overrides=[*tokens, *more], return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            cfg = compose(command, overrides=list(tokens), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{' '.join(tokens) or command}: {first_line(error)}") from error
     chosen = {g: str(c) for g, c in cfg.hydra.runtime.choices.items() if g in GROUPS and c is not None}
     OmegaConf.set_struct(cfg, value=False)
@@ -184,5 +192,5 @@ def _compose_cached(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, 
 
 
 def _compose(command: str, tokens: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
-    cfg, chosen = _compose_cached(command, tokens)
+    cfg, chosen = _compose_cached(command, tokens, user_dir())
     return cfg.copy(), dict(chosen)

@@ -42,9 +42,17 @@ def parse_overrides(tokens: Sequence[str]) -> list[Override]:
     seen: set[str] = set()
     for override in overrides:
         if override.key in seen:
-            raise UsageError(f"{override.key} is given twice; a sweep is written {override.key}=a,b")
+            other = [alias for alias in ALIASES if any(is_alias(token, alias) for token in tokens)]
+            how = f"{other[0]} is another name of it" if other else f"a sweep is written {override.key}=a,b"
+            raise UsageError(f"{override.key} is given twice; {how}")
         seen.add(override.key)
     return overrides
+
+
+def is_alias(token: str, alias: str) -> bool:
+    """Whether an override is of a key called by this other name, or of one below it."""
+    key = token.partition("=")[0]
+    return key == alias or key.startswith(f"{alias}.")
 
 
 def _parse(token: str) -> Override:
@@ -58,9 +66,9 @@ def _parse(token: str) -> Override:
             f"{token}: {prefix} is not used here: keys cannot be added or deleted, "
             "and keys below *.kwargs need no prefix"
         )
+    for alias, meant in ALIASES.items():
+        token = meant + token.removeprefix(alias) if is_alias(token, alias) else token
     key, equals, raw = token.partition("=")
-    if key in ALIASES:
-        key, token = ALIASES[key], f"{ALIASES[key]}={raw}"
     if not equals or not key.strip():
         raise UsageError(f"{token!r} is not an override; write key=value, e.g. segmenter.k=20")
     if "@" in key:

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from nasbench.config.locate import choices, config_file
 from nasbench.config.schema import GROUPS
@@ -64,7 +65,10 @@ def unknown_key(key: str, bases: Sequence[tuple[DictConfig, dict[str, str]]]) ->
 
 
 def _keys_of(group: str, choice: str) -> list[str]:
-    node = OmegaConf.load(config_file(group, choice))
+    try:
+        node = OmegaConf.load(config_file(group, choice))
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError):  # a user's file, and not the one chosen
+        return []
     return [str(name) for name in node] if isinstance(node, DictConfig) else []
 
 

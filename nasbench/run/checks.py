@@ -20,7 +20,7 @@ def check_explanation(
     target, counts = config["target"], config["counts"]
     if not (target in _TARGETS or (isinstance(target, int) and not isinstance(target, bool))):
         raise UsageError(f"target={target}: choose {', '.join(_TARGETS)} or a class index")
-    parts.get("saliency", config["saliency"])
+    _check_contract(parts.get("saliency", config["saliency"]), config["saliency"]["_target_"])
     randomised_classifier(parts, config, device)
     if counts is None:
         return
@@ -30,6 +30,15 @@ def check_explanation(
         raise UsageError(f"counts={counts}: segmenter=none has no regions to count")
     for count in counts:
         parts.get("segmenter", counted(config["segmenter"], choices["segmenter"], count))
+
+
+def _check_contract(method: Any, name: str) -> None:
+    """Refuse a user's object that cannot be called as a method, before a run begins. Raises UsageError."""
+    lacking = [what for what in ("__call__", "unsupported") if not callable(getattr(method, what, None))]
+    if lacking:
+        raise UsageError(
+            f"saliency: {name} is no saliency method: it has no {lacking[0]} (nasbench.saliency.base)"
+        )
 
 
 def counted(node: Mapping[str, Any], choice: str, count: int) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from nasbench.run.graph import BatchGraph
 from nasbench.run.maps import explained
 from nasbench.run.plan import Cell
 from nasbench.run.results import Result
+from nasbench.run.rows import MET, MISSED
 from nasbench.run.truth import Truth, object_mask
 from nasbench.saliency.statistics import MapStatistics
+from nasbench.segment.matching import is_met
 from nasbench.segment.scores import RegionScores, Scene, Score
 
 
@@ -63,7 +65,12 @@ class Explain:
         conventions = {"sign": str(cell.config["sign"]), "target": str(cell.config["target"])}
         for one in explained(graph, cell, truth):
             if one.map is None:
-                failed = Result(target=one.target, failed=one.reason, without_meaning=one.without_meaning)
+                failed = Result(
+                    target=one.target,
+                    failed=one.reason,
+                    without_meaning=one.without_meaning,
+                    conventions=conventions,
+                )
                 found[one.image].append(failed)
                 continue
             values = zip(metric.names, metric(one.map), strict=True)
@@ -71,12 +78,22 @@ class Explain:
             arrays: dict[str, NDArray[Any]] = {"maps": one.map}
             if one.labels is not None:
                 arrays["labels"] = one.labels
-            count = None if one.labels is None else int(one.labels.max()) + 1
-            found[one.image].append(Result(scores, count, one.target, arrays=arrays, conventions=conventions))
+            count = one.counts[-1] if one.counts else None
+            said = {**conventions, **_counts(cell, one.counts)}
+            found[one.image].append(Result(scores, count, one.target, arrays=arrays, conventions=said))
         return found
 
 
 COMMANDS: dict[str, Command] = {"segment": Segment(), "explain": Explain()}
+
+
+def _counts(cell: Cell, found: Sequence[int]) -> dict[str, str]:
+    """What a map averaged over several counts of regions rests on: those found, and whether as asked for."""
+    wanted = cell.config["counts"]
+    if not wanted or not found:
+        return {}
+    met = all(is_met(n, asked) for n, asked in zip(found, wanted, strict=True))
+    return {"counts": " ".join(map(str, found)), "match": MET if met else MISSED}
 
 
 def _region_scores(

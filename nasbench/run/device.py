@@ -82,7 +82,9 @@ def randomised_classifier(parts: Parts, config: Mapping[str, Any], device: str) 
     precision = config["precision"]
 
     def finish(classifier: Classifier) -> Classifier:
-        random = {**config["model"], "weights": "random", "num_classes": classifier.num_classes}
+        # Another seed than the model's own: an untrained network would be randomised into itself.
+        seed = int(config["model"].get("seed", 0)) + 1
+        random = {**config["model"], "weights": "random", "num_classes": classifier.num_classes, "seed": seed}
         try:
             untrained = build("model", _lively(random))
         except UsageError:  # a network without that option

@@ -64,7 +64,9 @@ def keyed_config(
     keyed["dataset"] = {key: value for key, value in config["dataset"].items() if key not in _OUTSIDE}
     for group in ("segmenter", "saliency"):
         if group in config:
-            keyed[group] = {k: v for k, v in config[group].items() if k not in PATH_KEYS}
+            # What a user's own class means by such a key is not known here: its value counts.
+            ours = config[group]["_target_"].startswith("nasbench.")
+            keyed[group] = {k: v for k, v in config[group].items() if not (ours and k in PATH_KEYS)}
     if source is not None:
         keyed["segmenter"]["source_model"] = {k: v for k, v in source.items() if k != "weights"}
     described = {key: value for key, value in model.items() if key != "weights"}

@@ -11,14 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nasbench.errors import NasbenchError, RunError, SaliencyError
+from nasbench.models import Classifier
 from nasbench.run.checks import counted
 from nasbench.run.device import randomised_classifier
 from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell
 from nasbench.run.truth import Truth, object_mask
 from nasbench.saliency.base import Batch, Saliency
+from nasbench.saliency.layer import LayerMethod
+from nasbench.saliency.layercam import FusedLayerCam
 from nasbench.saliency.precomputed import Precomputed, to_view
 from nasbench.saliency.regions import multi_count, signed
+
+# How torch says that no gradient comes through a network.
+_NOT_DIFFERENTIABLE = (
+    "does not require grad",
+    "have been used in the graph",
+    "derivative for",
+    "Inference tensors",
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class Explained:
         target: the class; None where it could not be told.
         map: float32, raw and (h, w) at the method's resolution; with regions (H, W) on the view's grid, each
             region at its mean. None where there is none.
-        labels: (H, W) int64, the regions; None without a segmenter.
+        labels: (H, W) int64, the regions, those of the last count if several; None without a segmenter.
+        counts: how many regions there are, in each segmentation that was averaged over.
         reason: why there is no map, one line.
         without_meaning: whether the method means nothing for this network.
     """
@@ -39,6 +51,7 @@ class Explained:
     target: int | None
     map: NDArray[np.float32] | None = None
     labels: NDArray[np.int64] | None = None
+    counts: tuple[int, ...] = ()
     reason: str = ""
     without_meaning: bool = False
 
@@ -53,7 +66,7 @@ def explained(graph: BatchGraph, cell: Cell, truth: Truth) -> list[Explained]:
 
 def _on_regions(graph: BatchGraph, cell: Cell, one: Explained) -> Explained:
     assert one.map is not None
-    segmentations = []
+    segmentations, found = [], []
     for at_count in _counted_cells(cell):
         regions = graph.regions(at_count)[one.image]
         if regions.labels is None:
@@ -61,8 +74,9 @@ def _on_regions(graph: BatchGraph, cell: Cell, one: Explained) -> Explained:
         if regions.count == 1:
             return Explained(one.image, one.target, reason="one region only: its mean says nothing of places")
         segmentations.append(torch.from_numpy(regions.labels)[None])
+        found.append(int(regions.labels.max()) + 1)
     painted = multi_count(torch.from_numpy(one.map)[None], segmentations)[0].numpy()
-    return Explained(one.image, one.target, painted, np.asarray(segmentations[-1][0]))
+    return Explained(one.image, one.target, painted, np.asarray(segmentations[-1][0]), tuple(found))
 
 
 def _counted_cells(cell: Cell) -> list[Cell]:
@@ -79,49 +93,42 @@ def _raw(graph: BatchGraph, cell: Cell, truth: Truth) -> list[Explained]:
     key = ["maps", config["saliency"], config["target"], config["sign"], config["randomise"]]
 
     def compute() -> list[Explained]:
-        targets = _targets(graph, cell)
-        wanted = [(i, c) for i, classes in enumerate(targets) if isinstance(classes, list) for c in classes]
+        asked = _asked(graph, cell)
+        wanted = [(one.image, one.target) for one in asked if one.target is not None and not one.reason]
         maps = iter(_maps(graph, cell, wanted, truth))
-        found = []
-        for i, classes in enumerate(targets):
-            if isinstance(classes, str):
-                found.append(Explained(i, None, reason=classes))
-            else:
-                found += [next(maps) for _ in classes]
-        return found
+        return [one if one.reason else next(maps) for one in asked]
 
     explanations: list[Explained] = graph.once([*key, *graph.forward_key(cell)], compute)
     return explanations
 
 
-def _targets(graph: BatchGraph, cell: Cell) -> list[list[int] | str]:
-    """For each image the classes to explain, or why there are none."""
+def _asked(graph: BatchGraph, cell: Cell) -> list[Explained]:
+    """Image by image the classes to explain, as yet without a map; with a reason where there will be none."""
     target = cell.config["target"]
     classes = graph.classifier(cell).num_classes
     if target == "prediction":
-        found: list[list[int]] = graph.features(cell).logits.argmax(dim=1)[:, None].tolist()
-        return list(found)
-    targets: list[list[int] | str] = []
-    for sample in graph.batch:
+        predicted: list[int] = graph.features(cell).logits.argmax(dim=1).tolist()
+        return [Explained(i, c) for i, c in enumerate(predicted)]
+    asked = []
+    for i, sample in enumerate(graph.batch):
         named = list(sample.labels) if target == "present" else list(sample.labels[:1])
         named = named if target in ("label", "present") else [int(target)]
-        beyond = [c for c in named if not 0 <= c < classes]
         if not named:
-            targets.append("the image has no label; target=prediction explains what the model sees")
-        elif beyond:
-            targets.append(f"class {beyond[0]} is beyond the model's {classes} classes (0 to {classes - 1})")
-        else:
-            targets.append(named)
-    return targets
+            reason = "the image has no label; target=prediction explains what the model sees"
+            asked.append(Explained(i, None, reason=reason))
+        for c in named:
+            beyond = f"class {c} is beyond the model's {classes} classes (0 to {classes - 1})"
+            asked.append(Explained(i, c, reason="" if 0 <= c < classes else beyond))
+    return asked
 
 
 def _maps(graph: BatchGraph, cell: Cell, wanted: list[tuple[int, int]], truth: Truth) -> list[Explained]:
     """Raw maps of these (image, class) pairs."""
     method: Saliency = graph.parts.get("saliency", cell.config["saliency"])
     classifier = randomised_classifier(graph.parts, cell.config, graph.settings.device)
-    reason = method.unsupported(classifier)
-    if reason is not None:
-        return [Explained(i, c, reason=reason, without_meaning=True) for i, c in wanted]
+    reason, without_meaning = _refusal(method, classifier)
+    if reason:
+        return [Explained(i, c, reason=reason, without_meaning=without_meaning) for i, c in wanted]
     if isinstance(method, Precomputed):
         return [_stored(graph, cell, method, i, c) for i, c in wanted]
     views = graph.views(cell)
@@ -150,33 +157,63 @@ def _mask_on_view(graph: BatchGraph, cell: Cell, i: int, truth: Truth) -> NDArra
     return np.zeros(view.size, dtype=np.bool_) if mask is None else view.mask_to_model(mask)
 
 
-def _called(method: Saliency, classifier: Any, batch: Batch) -> list[Tensor | str]:
+def _refusal(method: Saliency, classifier: Classifier) -> tuple[str, bool]:
+    """Why there can be no map of this network, empty where there can, and whether that is no mistake."""
+    layers: list[int | str] = []
+    if isinstance(method, LayerMethod) and method.layer != "auto":
+        layers = [method.layer]
+    elif isinstance(method, FusedLayerCam):
+        layers = list(method.stages)
+    try:
+        for layer in layers:
+            classifier.reads_grid(layer)  # one that it has not is a mistake, whatever it is wanted for
+        return method.unsupported(classifier) or "", True
+    except NasbenchError as error:
+        return str(error), False
+    except Exception as error:  # a user's class may raise anything
+        said = f"{type(error).__name__}: {error}"
+        raise RunError(f"saliency {type(method).__name__}.unsupported failed: {said}") from error
+
+
+def _called(method: Saliency, classifier: Classifier, batch: Batch) -> list[Tensor | str]:
     """One map per image, or why there is none; where one image fails the others are explained alone."""
+    name = type(method).__name__
     try:
         maps: Any = method(classifier, batch)  # what a user's class really returns
-    except NasbenchError as error:
-        if len(batch.ids) == 1:
-            return [str(error)]
-        return [_called(method, classifier, batch.image(i))[0] for i in range(len(batch.ids))]
+    except RunError:  # memory, say: no fault of the image, and the next attempt may go well
+        raise
     except Exception as error:  # a user's class may raise anything
-        name = type(method).__name__
-        said = f"{type(error).__name__}: {error}"
-        raise RunError(f"saliency {name} failed on {', '.join(batch.ids[:3])}...: {said}") from error
+        reason = _reason(error)
+        if reason is None:
+            said = f"{type(error).__name__}: {error}"
+            raise RunError(f"saliency {name} failed on {', '.join(batch.ids[:3])}...: {said}") from error
+        if len(batch.ids) == 1:
+            return [reason]
+        return [_called(method, classifier, batch.image(i))[0] for i in range(len(batch.ids))]
     count = len(batch.ids)
-    if not isinstance(maps, Tensor) or not maps.is_floating_point() or maps.ndim != 3 or len(maps) != count:  # noqa: PLR2004
-        kind = f"{maps.dtype} {tuple(maps.shape)}" if isinstance(maps, Tensor) else type(maps).__name__
-        raise RunError(
-            f"saliency {type(method).__name__} gave {kind}; expected floating point ({count}, h, w)"
-        )
+    shape = tuple(maps.shape) if isinstance(maps, Tensor) else ()
+    if len(shape) != 3 or shape[0] != count or 0 in shape or not maps.is_floating_point():  # noqa: PLR2004
+        kind = f"{maps.dtype} {shape}" if isinstance(maps, Tensor) else type(maps).__name__
+        raise RunError(f"saliency {name} gave {kind}; expected floating point ({count}, h, w)")
     return list(maps.detach().cpu())
+
+
+def _reason(error: Exception) -> str | None:
+    """What an error says of an image or its network, one line; None for one that speaks of neither."""
+    if isinstance(error, NasbenchError):
+        return str(error)
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _NOT_DIFFERENTIABLE):
+        return f"the network cannot be differentiated: {str(error).splitlines()[0]}"
+    return None
 
 
 def _checked(i: int, c: int, one: Tensor | str, cell: Cell) -> Explained:
     if isinstance(one, str):
         return Explained(i, c, reason=one)
-    if not bool(torch.isfinite(one).all()):
+    values = signed(one.float(), cell.config["sign"])
+    if not bool(torch.isfinite(values).all()):
         return Explained(i, c, reason="the map holds NaN or infinite values")
-    return Explained(i, c, signed(one, cell.config["sign"]).float().numpy())
+    return Explained(i, c, values.numpy())
 
 
 def _stored(graph: BatchGraph, cell: Cell, method: Precomputed, i: int, c: int) -> Explained:

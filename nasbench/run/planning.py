@@ -98,6 +98,10 @@ class _Planner:
         except UsageError as error:
             raise UsageError(f"view.{error}") from error
         self.parts.get("metric", config["metric"])
+        if "saliency" in config:
+            check_explanation(config, choices, self.parts, self.settings.device)
+        elif choices["segmenter"] == "none":
+            raise UsageError("segmenter=none cuts nothing; choose a segmenter")
         segmenter = self.parts.get("segmenter", config["segmenter"])
         activations: Activations = getattr(segmenter, "activations", Activations())
         reader = self._reader(config, segmenter, classifier, activations)
@@ -110,12 +114,9 @@ class _Planner:
         keyed = keyed_config(config, described, other)
         samples, _ = self.samples(config, choices)
         if "saliency" in config:
-            check_explanation(config, choices, self.parts, self.settings.device)
             files, note = stored_maps(self.parts, config, [name for name, _ in samples])
             keyed["saliency"] |= files
             self.notes |= {note: None} if note else {}
-        elif choices["segmenter"] == "none":
-            raise UsageError("segmenter=none cuts nothing; choose a segmenter")
         fit = planned_fit(segmenter, keyed, samples)
         if fit is not None:
             _check_one_fit(self.fits.setdefault(fit.path, fit), fit)

@@ -175,6 +175,10 @@ def _arrays(filling: _Filling) -> dict[str, NDArray[Any]]:
         "targets": np.array([-1 if entry[2] is None else entry[2] for entry in kept], dtype=np.int64),
     }
     for name in sorted({name for entry in kept for name in entry[3]}):
+        shapes = sorted({entry[3][name].shape for entry in kept})
+        if len(shapes) > 1:
+            said = f"{name} of several sizes, {shapes[0]} and {shapes[-1]}; a cell's must be of one"
+            raise RunError(f"saliency {filling.cell.choices.get('saliency', '')} gave {said}")
         stacked = np.array([entry[3][name] for entry in kept])
         if name == "labels":
             small = stacked.max(initial=0) < _UINT16_LABELS

@@ -1,7 +1,7 @@
 """Saliency methods: from a batch of views and a target class to raw maps.
 
-A new method is one class that follows `nasbench.saliency.base.Saliency`, plus one YAML in
-`configs/saliency`; nothing else has to know of it.
+A new method is one class that follows `nasbench.saliency.base.Saliency`, its line in `registry.py`, and one
+YAML in `configs/saliency`; a user's own needs no line.
 """
 
 SCHEMA = 1

@@ -23,6 +23,7 @@ def test_help_lists_the_commands(run):
         result = run(*args)
         assert result.code == 0
         assert "segment" in result.out
+        assert "explain" in result.out
         assert "ls" in result.out
 
 
@@ -32,7 +33,8 @@ def test_version(run):
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys; from nasbench.cli.app import run; run(['--help']); run(['segment', '--help']);"
+        "import sys; from nasbench.cli.app import run; run(['--help']);"
+        "run(['segment', '--help']); run(['explain', '--help']);"
         "heavy = {'torch', 'timm', 'sklearn', 'skimage', 'numpy', 'pandas', 'pyarrow', 'hydra'};"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
@@ -55,6 +57,9 @@ def test_ls(run):
     assert "resnet50" in run("ls", "models").out
     assert "model=timm model.name=vit_tiny_patch16_224" in run("ls", "models", "vit_tiny_*").out
     assert "imagenet" in run("ls", "datasets").out
+    cam, limit = run("ls", "saliency", "cam").out.splitlines()
+    assert cam.startswith("cam                  CAM: ")
+    assert limit.strip().startswith("Not for class tokens (ViT, DeiT), nor for ")
 
 
 def test_cfg_prints_what_config_reads(run, tmp_path):

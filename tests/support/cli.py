@@ -66,6 +66,11 @@ def make_images(root: Path, count: int, size: tuple[int, int] = (32, 40)) -> Pat
     return root
 
 
+def tiny_explain(root: Path, *more: str) -> list[str]:
+    """The same for `nasbench explain`."""
+    return ["explain", *tiny(root, *more)[1:]]
+
+
 def tiny(root: Path, *more: str) -> list[str]:
     """A quick run on such a folder: a random test-sized network at 64 px."""
     return [
