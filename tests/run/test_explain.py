@@ -222,7 +222,7 @@ def test_an_image_without_a_label_is_a_row_that_says_what_to_do(run, images, tmp
 
 def test_randomised_weights_are_other_cells_and_other_maps(run, images, tmp_path):
 
-    other = load_classifier(name="test_resnet", weights="random", input_size=64, seed=1)
+    other = load_classifier(name="test_resnet", weights="random", input_size=64, seed=7)
     save_file(other.module.state_dict(), tmp_path / "weights.safetensors")
     more = (
         "model.weights=weights.safetensors",
