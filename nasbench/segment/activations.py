@@ -153,14 +153,15 @@ def scale_stages(
     scaled = []
     for l, stage in enumerate(whole.stages):
         weight = 1.0 if weights is None else float(weights[l])
-        out = stage
-        if scaling == "variance":
+        if scaling == "none":
+            scaled.append(stage if weight == 1 else stage * weight**0.5)
+        else:
             centred, mean = VirtualFeatures((stage,), size).centred()
             variance = centred.mean_square_norm()
             # Rounding leaves a constant stage with a variance of about (eps · |mean|)², not with 0.
             floor = (32 * torch.finfo(stage.dtype).eps) ** 2 * mean.square().sum(dim=1)
             flat = variance <= floor
             factor = torch.where(flat, torch.zeros_like(variance), variance.clamp(min=1e-30).rsqrt())
-            out = centred.stages[0] * factor[:, None, None, None]
-        scaled.append(out * weight**0.5)
+            # In place: the centred stage is ours, and a fresh array costs more than the product.
+            scaled.append(centred.stages[0].mul_(weight**0.5 * factor[:, None, None, None]))
     return scaled

@@ -51,6 +51,8 @@ def factored_kmeans(
     warm_up: int = 0,
     seed: int | Sequence[int] = 0,
     mode: Mode = "exact",
+    centred: bool = False,
+    inertia: bool = True,
 ) -> KMeansResult:
     """Cluster every image's H × W grid of bilinearly upsampled, concatenated activations.
 
@@ -66,6 +68,9 @@ def factored_kmeans(
             own seed only, not on its place in the batch.
         mode: "exact" iterates on the target grid; "coarse" iterates on a quarter of the positions a side
             and only assigns on the target grid.
+        centred: whether every channel's mean over the target grid is 0 already, as `scale_stages` leaves it;
+            otherwise it is subtracted first and added to the centroids.
+        inertia: whether it is wanted; where not, it is NaN, and a pass over the stages is spared.
 
     Returns:
         Labels, centroids, inertia and step counts, on the stages' device.
@@ -86,12 +91,14 @@ def factored_kmeans(
         _check_init(init, (features.batch, k, sum(features.channels)))
     steps = (warm_up, max_iter)
     if features.stages[0].device.type != "cpu":
-        return _cluster(features, init, k, steps=steps, seeds=seeds, mode=mode)
+        return _cluster(features, init, k, steps=steps, seeds=seeds, mode=mode, spare=(centred, not inertia))
     # One image's maps fit into a processor's cache, a batch's do not: image by image is twice as fast.
     results = []
     for i in range(features.batch):
         start = None if init is None else init[i : i + 1]
-        results.append(_cluster(features.image(i), start, k, steps=steps, seeds=seeds[i : i + 1], mode=mode))
+        one, seed_of = features.image(i), seeds[i : i + 1]
+        spare = (centred, not inertia)
+        results.append(_cluster(one, start, k, steps=steps, seeds=seed_of, mode=mode, spare=spare))
     return KMeansResult(
         labels=torch.cat([r.labels for r in results]),
         centroids=torch.cat([r.centroids for r in results]),
@@ -108,16 +115,23 @@ def _cluster(
     steps: tuple[int, int],
     seeds: Sequence[int],
     mode: Mode,
+    spare: tuple[bool, bool],
 ) -> KMeansResult:
-    full, mean = features.centred()
+    """Clusters of each image; what is spared is the centring and the inertia."""
+    channels = sum(features.channels)
+    full, mean = (features, features.stages[0].new_zeros(features.batch, channels))
+    if not spare[0]:
+        full, mean = features.centred()
     coarse = full.at_size(_quarter(full.size))
     centroids = sampled_start(full, k, seeds) if init is None else init.to(mean) - mean[:, None]
     if steps[0]:
         centroids, _ = _lloyd(coarse, centroids, steps[0])
     centroids, n_iter = _lloyd(full if mode == "exact" else coarse, centroids, steps[1])
     labels, score = assign(full, centroids)
-    norms = full.mean_square_norm().double() * (full.size[0] * full.size[1])
-    inertia = (norms + score.flatten(1).sum(dim=1, dtype=torch.float64)).clamp(min=0)
+    inertia = torch.full_like(score[:, 0, 0], torch.nan, dtype=torch.float64)
+    if not spare[1]:
+        norms = full.mean_square_norm().double() * (full.size[0] * full.size[1])
+        inertia = (norms + score.flatten(1).sum(dim=1, dtype=torch.float64)).clamp(min=0)
     return KMeansResult(labels, centroids + mean[:, None], inertia, n_iter)
 
 

@@ -153,6 +153,8 @@ class Nas(ActivationOptions):
                 max_iter=0 if self.mode == "coarse" else self.max_iter,
                 seed=seeds,
                 mode=self.mode,
+                centred=self.scaling == "variance",
+                inertia=self.restarts > 1,
             )
             best = run if best is None else _lower(best, run)
         assert best is not None

@@ -34,12 +34,14 @@ class Score:
         value: None where the score has no meaning for this image.
         reason: why there is no value; empty otherwise.
         conventions: what the value rests on.
+        curve: what lies behind the value, where there is more than it.
     """
 
     name: str
     value: float | None
     reason: str
     conventions: dict[str, str]
+    curve: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)

@@ -234,3 +234,13 @@ def test_real_activations_agree_with_scikit_learn():
         assert ours.inertia.item() == pytest.approx(theirs.inertia_, rel=1e-4)
     assert np.median(agreement) >= 0.999
     assert min(agreement) >= 0.995
+
+
+def test_what_is_spared_changes_nothing_else():
+    gen = torch.Generator().manual_seed(11)
+    stages = scale_stages([torch.randn(2, 5, 8, 8, generator=gen) + 3], (16, 16))
+    whole = factored_kmeans(stages, (16, 16), 4)
+    spared = factored_kmeans(stages, (16, 16), 4, centred=True, inertia=False)
+    assert float((whole.labels == spared.labels).float().mean()) > 0.999
+    torch.testing.assert_close(whole.centroids, spared.centroids, atol=1e-4, rtol=1e-4)
+    assert bool(spared.inertia.isnan().all())
