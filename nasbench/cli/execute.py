@@ -71,8 +71,25 @@ def _execute(request: Request) -> int:
             progress.stop()
             _show_dry_run(plan, folder, parts)
             return 0
+        if request.fresh:
+            _check_no_input_below(plan, folder)
         with folder.opened(fresh=request.fresh):
             return _run(composed, plan, folder, parts, progress)
+
+
+def _check_no_input_below(plan: Plan, folder: RunFolder) -> None:
+    """--fresh clears the folder: what the run reads must not lie in it. Raises UsageError."""
+    from nasbench.run.keys import PATH_KEYS
+
+    for cell in plan.cells:
+        for group, node in cell.config.items():
+            paths = node if isinstance(node, dict) else {}
+            for key in (key for key in PATH_KEYS if isinstance(paths.get(key), str)):
+                path = Path(paths[key]).expanduser().resolve()
+                if path.is_relative_to(folder.path.resolve()):
+                    raise UsageError(
+                        f"--fresh would clear {folder.path}, where {group}.{key} lies; name another --out"
+                    )
 
 
 def _composed(request: Request) -> Composed:

@@ -94,7 +94,10 @@ def _with_source_model(command: str, segmenter: dict[str, Any]) -> dict[str, Any
     cfg, _ = _compose(command, (f"model={name}",))
     if weights is not None:
         set_key(cfg, "model.weights", weights)
-    return {**segmenter, "source_model": checked(cfg, command)["model"]}
+    try:
+        return {**segmenter, "source_model": checked(cfg, command)["model"]}
+    except UsageError as error:
+        raise UsageError(f"segmenter.source={kind}:{name}: {error}") from error
 
 
 # Group overrides, key overrides, and which of the latter an experiment's `cells` brought in.

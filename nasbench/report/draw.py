@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 _ZOOM = 2
+# Pixels of a tile's side at least: there are words above and in it.
+_LEAST_SIDE = 128
 _GAP = 8
 _HEAD = 44
 _TILES_ACROSS = 8
@@ -117,8 +119,9 @@ def contact_sheet(columns: Sequence[SheetColumn], samples: Sequence[Sampled], *,
         title: the headline.
     """
     sizes = [tile.image.shape for column in columns for tile in column.kept.values()]
-    zoom = _ZOOM if len(columns) < _TILES_ACROSS else 1
-    side = zoom * max((max(size[:2]) for size in sizes), default=224)
+    largest = max((max(size[:2]) for size in sizes), default=224)
+    zoom = max(_ZOOM if len(columns) < _TILES_ACROSS else 1, -(-_LEAST_SIDE // largest))
+    side = zoom * largest
     step = side + _GAP
     blocks = min(max(1, _TILES_ACROSS // (len(columns) + 1)), len(samples))
     rows = -(-len(samples) // blocks)
@@ -185,7 +188,10 @@ def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, width: in
 
 
 def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, width: int, size: int) -> None:
-    pen.text(place, text, fill="black", font=_fitting(pen, text, width, size))
+    font = _fitting(pen, text, width, size)
+    while len(text) > 1 and pen.textlength(text, font=font) > width:
+        text = f"{text[:-2]}…"
+    pen.text(place, text, fill="black", font=font)
 
 
 def _fitting(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> _Font:

@@ -89,5 +89,8 @@ def _import(group: str, name: str) -> Any:
 
 
 def _named_parameters(target: Any) -> set[str]:
-    parameters = inspect.signature(target).parameters.values()
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):  # a built-in class, say
+        return set()
     return {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}

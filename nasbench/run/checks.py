@@ -43,6 +43,14 @@ def _check_contract(method: Any, name: str) -> None:
 
 def counted(node: Mapping[str, Any], choice: str, count: int) -> dict[str, Any]:
     """A segmenter's node brought to a number of regions. Raises UsageError where it cannot be."""
+    if node.get("match") is not None:
+        raise UsageError(
+            f"counts and segmenter.match={node['match']} both ask for numbers of regions; give one"
+        )
+    if node.get("scope", "image") != "image":
+        raise UsageError(
+            f"counts: the number of a clustering of many images is fixed (scope={node['scope']})"
+        )
     for key in ("match", "n"):  # nas_tree meets any n by itself
         if key in node:
             return {**node, key: count}
@@ -50,7 +58,10 @@ def counted(node: Mapping[str, Any], choice: str, count: int) -> dict[str, Any]:
 
 
 def stored_maps(parts: Parts, config: Mapping[str, Any], ids: Sequence[str]) -> tuple[dict[str, str], str]:
-    """The content of the maps a cell reads from files, for its key, and what was found, for the user."""
+    """The digest of each image's maps that a cell reads from files, and what was found, for the user.
+
+    Raises UsageError where a file fits two images.
+    """
     method = parts.get("saliency", config["saliency"])
     if not isinstance(method, Precomputed):
         return {}, ""
@@ -59,5 +70,28 @@ def stored_maps(parts: Parts, config: Mapping[str, Any], ids: Sequence[str]) -> 
         if len(candidates) == 1:  # nothing is wrong with the image's own files: another's fit it too
             said = f"{candidates[0]} fits {sample} and another image; give it the image's full name"
             raise UsageError(f"saliency.path: {said}")
-    files = [file for files in found.matched.values() for file in files]
-    return {"files": digest(method.path, files)}, found.text()
+    digests = {sample: digest(method.path, files) for sample, files in found.matched.items()}
+    return digests, found.text()
+
+
+def foreign_classes(
+    parts: Parts, config: Mapping[str, Any], choices: Mapping[str, str], model_classes: int
+) -> str:
+    """What to say where a data set's labels need not be the model's classes; empty where nothing is."""
+    classes = parts.get("dataset", config["dataset"]).classes
+    if config["target"] not in ("label", "present") or config["model"].get("label_map"):
+        return ""
+    if not classes or len(classes) == model_classes:
+        return ""
+    return (
+        f"{choices['dataset']} has {len(classes)} classes, {choices['model']} {model_classes}: "
+        "labels are taken for the model's class indices as they are; "
+        "target=prediction explains what the model sees"
+    )
+
+
+def check_segmenter(segmenter: Any, name: str) -> None:
+    """Refuse a user's object that is no segmenter, before a run begins. Raises UsageError."""
+    if not callable(segmenter) or not hasattr(segmenter, "uses_features"):
+        lacking = "__call__" if not callable(segmenter) else "uses_features"
+        raise UsageError(f"segmenter: {name} is no segmenter: it has no {lacking} (nasbench.segment.base)")

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nasbench.errors import UsageError
+from nasbench.errors import UsageError, WeightsError
 from nasbench.models import Classifier
 from nasbench.run.build import Parts, build
 from nasbench.saliency.randomised import apply_cascade
@@ -54,6 +54,12 @@ def source_classifier(
         return own
     model = dict(config["model"] if activations.model is None else activations.model)
     sized = {**model, "input_size": list(size)}
+    if activations.model is not None:
+        try:
+            return prepared_classifier(parts, {**config, "model": sized}, device)
+        except (UsageError, WeightsError) as error:
+            said = f"segmenter.source={activations.source}, segmenter.source_weights: {error}"
+            raise type(error)(said) from error
     if activations.source != "random_weights":
         return prepared_classifier(parts, {**config, "model": sized}, device)
     untrained = {**sized, "weights": "random", "num_classes": None}

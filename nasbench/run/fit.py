@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from nasbench.data import Dataset, Sample
 from nasbench.errors import DataError, RunError
 from nasbench.run.build import Parts
 from nasbench.run.device import prepared_classifier
-from nasbench.run.fitted import Fit
+from nasbench.run.fitted import Fit, check_fit
 from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell, Settings
 from nasbench.run.task_report import TaskReport
@@ -41,8 +42,33 @@ def fit_missing(
         done.add(cell.fit.path)
         if report is None:
             report = TaskReport(0, cell.choices["dataset"], 0)
-        _fit(cell, cell.fit, samples(cell), parts, settings, report, progress)
+        with _held(cell.fit):
+            if cell.fit.path.exists():  # another run has fitted it since this one was planned
+                check_fit(cell.fit)
+                continue
+            _fit(cell, cell.fit, samples(cell), parts, settings, report, progress)
     return report
+
+
+@contextmanager
+def _held(fit: Fit) -> Iterator[None]:
+    """Hold the place of a file for this process, which can write there.
+
+    Raises RunError where it cannot: before the passes over all images, not after them.
+    """
+    from filelock import FileLock
+
+    trial = fit.path.with_name(f".{fit.path.name}.lock")
+    try:
+        fit.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(trial):
+            yield
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise RunError(f"segmenter.centroids={fit.path} cannot be written: {said}") from error
+    finally:
+        with suppress(OSError):
+            trial.unlink()
 
 
 def _fit(
@@ -91,7 +117,6 @@ def _fit(
             )
         except ValueError as error:  # activations that are NaN would spoil the sums of all
             raise RunError(f"segmenter.centroids={fit.path} cannot be fitted: {error}") from error
-    fit.path.parent.mkdir(parents=True, exist_ok=True)
     write_clusterings(fit.path, clusterings, {"key": fit.key, "options": fit.options})
 
 

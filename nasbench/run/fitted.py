@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench.digest import canonical_json, digest_value
-from nasbench.errors import UsageError
+from nasbench.errors import RunError, UsageError
 from nasbench.run.keys import SCHEMAS, numeric_versions
 from nasbench.segment.clustering import read_clusterings
 from nasbench.segment.nas import Nas
@@ -30,36 +30,62 @@ class Fit:
         key: names its content: of all that determines it.
         options: JSON, the configuration behind it.
         missing: whether it is to be fitted.
+        note: what the user should know of a file that is there; empty for one that is not.
     """
 
     path: Path
     key: str
     options: str
     missing: bool
+    note: str = ""
 
 
-def planned_fit(segmenter: Any, keyed: Mapping[str, Any], samples: Sequence[tuple[str, str]]) -> Fit | None:
+def check_fit(fit: Fit) -> None:
+    """Whether a file still holds what the run was planned with. Raises RunError."""
+    try:
+        _, metadata = read_clusterings(fit.path)
+    except UsageError as error:
+        raise RunError(str(error)) from error
+    if metadata.get("key") != fit.key:
+        raise RunError(f"segmenter.centroids={fit.path} has been replaced by another run; name another file")
+
+
+def planned_fit(
+    segmenter: Any,
+    keyed: Mapping[str, Any],
+    samples: Sequence[tuple[str, str]],
+    classes: Sequence[str],
+) -> Fit | None:
     """What a cell's segmenter needs to be fitted, or has been; None where it clusters each image alone.
 
     Args:
         segmenter: the cell's segmenter.
         keyed: the cell's configuration with digests in place of paths.
         samples: (id, content digest) of the run's images, which a missing file is fitted on.
+        classes: the data set's classes, in whose order scope=class counts.
 
     Raises UsageError where the file was fitted in another way, naming the first difference.
     """
     if not isinstance(segmenter, Nas) or segmenter.scope == "image":
         return None
     assert segmenter.centroids is not None
-    path = Path(segmenter.centroids)
+    path = Path(segmenter.centroids).expanduser()
     options = {
         **{f"segmenter.{name}": keyed["segmenter"][name] for name in _OPTIONS},
         **{name: keyed[name] for name in ("model", "view", "precision")},
     }
+    if segmenter.scope == "class":
+        options["dataset.classes"] = digest_value(list(classes))
     if path.exists():
-        _, metadata = read_clusterings(path)
+        found, metadata = read_clusterings(path)
+        if not {"key", "options"} <= set(metadata):
+            raise UsageError(
+                f"segmenter.centroids={path} was not written by nasbench segment; name another file"
+            )
         _check_same_options(path, json.loads(metadata["options"]), options)
-        return Fit(path, metadata["key"], metadata["options"], missing=False)
+        images = sum(clustering.n_images for clustering in found.values())
+        note = f"{path}: {len(found)} clusterings of {images} images in all, fitted before"
+        return Fit(path, metadata["key"], metadata["options"], missing=False, note=note)
     key = digest_value(
         {
             "options": options,

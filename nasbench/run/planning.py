@@ -12,7 +12,7 @@ from nasbench.digest import canonical_json, digest_value
 from nasbench.errors import RunError, UsageError
 from nasbench.models import Classifier
 from nasbench.run.build import Parts
-from nasbench.run.checks import check_explanation, stored_maps
+from nasbench.run.checks import check_explanation, check_segmenter, foreign_classes, stored_maps
 from nasbench.run.device import prepared_classifier, source_classifier
 from nasbench.run.fitted import Fit, planned_fit
 from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
@@ -51,7 +51,13 @@ def make_plan(
         planned.append(cell)
         for block, start in enumerate(range(0, len(samples), UNIT_SAMPLES)):
             part = samples[start : start + UNIT_SAMPLES]
-            units.append(Unit(unit_key(command, cell.choices, cell.keyed, part, truth), index, block, part))
+            # Of maps from files, those of the unit's own images: others may come later.
+            stored = planner.files.get(index, {})
+            content = [
+                (name, digest_value([of, stored[name]]) if name in stored else of) for name, of in part
+            ]
+            key = unit_key(command, cell.choices, cell.keyed, content, truth)
+            units.append(Unit(key, index, block, part))
     return Plan(
         command,
         tuple(planned),
@@ -74,6 +80,7 @@ class _Planner:
         models: description of each distinct classifier.
         listed: of each distinct data set, its summary, and its samples with the kind of its truth.
         fits: the clusterings needed, by their file.
+        files: by cell, the digest of each image's stored maps.
         notes: what the user should read, without repetition.
     """
 
@@ -83,6 +90,7 @@ class _Planner:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     listed: dict[str, tuple[dict[str, Any], Samples]] = field(default_factory=dict)
     fits: dict[Path, Fit] = field(default_factory=dict)
+    files: dict[int, dict[str, str]] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
     def cell(
@@ -103,6 +111,7 @@ class _Planner:
         elif choices["segmenter"] == "none":
             raise UsageError("segmenter=none cuts nothing; choose a segmenter")
         segmenter = self.parts.get("segmenter", config["segmenter"])
+        check_segmenter(segmenter, config["segmenter"]["_target_"])
         activations: Activations = getattr(segmenter, "activations", Activations())
         reader = self._reader(config, segmenter, classifier, activations)
         forward = None
@@ -114,11 +123,14 @@ class _Planner:
         keyed = keyed_config(config, described, other)
         samples, _ = self.samples(config, choices)
         if "saliency" in config:
-            files, note = stored_maps(self.parts, config, [name for name, _ in samples])
-            keyed["saliency"] |= files
+            self.files[index], note = stored_maps(self.parts, config, [name for name, _ in samples])
             self.notes |= {note: None} if note else {}
-        fit = planned_fit(segmenter, keyed, samples)
+            note = foreign_classes(self.parts, config, choices, classifier.num_classes)
+            self.notes |= {note: None} if note else {}
+        classes = self.parts.get("dataset", config["dataset"]).classes
+        fit = planned_fit(segmenter, keyed, samples, classes)
         if fit is not None:
+            self.notes |= {fit.note: None} if fit.note else {}
             _check_one_fit(self.fits.setdefault(fit.path, fit), fit)
             keyed["segmenter"]["fit"] = fit.key
         return Cell(index, choices, config, swept, keyed, forward, activations.passes, fit)

@@ -14,6 +14,7 @@ from nasbench.data import Dataset, Sample, View
 from nasbench.errors import DataError, RunError
 from nasbench.run.build import Parts
 from nasbench.run.commands import COMMANDS
+from nasbench.run.fitted import check_fit
 from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell, Settings, Task, Unit, artefact_images
 from nasbench.run.results import Result
@@ -58,6 +59,7 @@ def run_task(task: Task, parts: Parts, folder: RunFolder, settings: Settings) ->
     command = COMMANDS[task.command]
     samples, failures = _loaded(task, dataset, settings, report)
     fillings = [_Filling(cell, unit) for cell, unit in zip(task.cells, task.units, strict=True)]
+    _check_fits(task)
     for start in range(0, len(samples), settings.max_batch):
         batch = samples[start : start + settings.max_batch]
         graph = BatchGraph(batch, parts, settings, report)
@@ -75,10 +77,17 @@ def run_task(task: Task, parts: Parts, folder: RunFolder, settings: Settings) ->
         titles = command.titles(parts.get("metric", filling.cell.config["metric"]), dataset.truth)
         for sample, reason in failures:
             filling.rows += _rows(task, filling, sample, Result(failed=reason), titles)
+    _check_fits(task)
     with report.timed("write"):
         for filling in fillings:
             _write(folder, filling, settings, report)
     return report
+
+
+def _check_fits(task: Task) -> None:
+    """Before and after: a file of clusterings replaced meanwhile must not leave rows. Raises RunError."""
+    for fit in {cell.fit for cell in task.cells if cell.fit is not None}:
+        check_fit(fit)
 
 
 def _loaded(

@@ -156,11 +156,12 @@ def read_clusterings(path: Path) -> tuple[dict[str, Clustering], dict[str, str]]
 
 def kept_clusterings(path: str | Path) -> Mapping[str, Clustering]:
     """The clusterings of a file, read again only when it has changed. Raises UsageError."""
+    place = Path(path).expanduser()
     try:
-        stat = Path(path).stat()
+        stat = place.stat()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    return _kept(Path(path), (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return _kept(place, (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size))
 
 
 @lru_cache(maxsize=4)

@@ -40,8 +40,17 @@ def test_the_sheet_has_a_place_for_every_image_and_cell(cells, samples):
     sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(columns, names, title="title"))))
     yellow = (sheet == (255, 230, 0)).all(axis=2)
     # Each tile has one boundary of all its rows, two pixels wide, clear of the words in its corner.
-    zoom = 2 if cells < 8 else 1  # many cells are shown smaller
-    assert yellow.sum() == cells * samples * 100 * zoom * 2
+    assert yellow.sum() == cells * samples * 100 * 2 * 2
+
+
+def test_large_tiles_are_shown_smaller_where_there_are_many_cells_and_titles_are_cut():
+    image = np.zeros((200, 200, 3), dtype=np.uint8)
+    column = SheetColumn("a very long name " * 9, 0, {(0, "x"): tile(image, np.zeros((200, 200), dtype=int))})
+    few = Image.open(io.BytesIO(contact_sheet([column] * 2, [(0, "x")], title="t")))
+    many = Image.open(io.BytesIO(contact_sheet([column] * 9, [(0, "x")], title="t")))
+    assert few.height > 400 > many.height
+    gaps = np.asarray(many)[50:80, 8 + 200 + 2 : 8 + 200 + 6]
+    assert (gaps == 255).all(), "no title runs into the next"
 
 
 def grey(sheet):

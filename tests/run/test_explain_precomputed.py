@@ -118,3 +118,20 @@ def test_a_file_that_fits_two_images_is_misuse(run, tmp_path):
     more = ("saliency=precomputed", "saliency.path=maps", "target=1")
     said = run(*tiny_explain(photos, *more), code=2).line
     assert "saliency.path: 001.npy fits 001.png and another image" in said
+
+
+def test_a_longer_limit_keeps_the_units_of_a_shorter_one(run, images, tmp_path):
+    run(*tiny_explain(images, "saliency=edges", "save=maps", "target=0", "--out", "made"))
+    args = tiny_explain(images, "saliency=precomputed", "saliency.path=made/maps/edges", "target=0")
+    run(*args, "--limit", "3", "--out", "out")
+    run(*args, "--limit", "4", "--out", "out")
+    (cell,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["cells"]
+    assert cell
+
+
+def test_fresh_refuses_to_clear_what_the_run_reads(run, images, tmp_path):
+    run(*tiny_explain(images, "saliency=edges", "save=maps", "target=0", "--out", "made"))
+    args = tiny_explain(images, "saliency=precomputed", "saliency.path=made/maps/edges", "target=0")
+    result = run(*args, "--out", "made", "--fresh", code=2)
+    assert "--fresh would clear made, where saliency.path lies" in result.err.splitlines()[-1]
+    assert list((tmp_path / "made" / "maps" / "edges").iterdir())

@@ -179,3 +179,88 @@ def test_another_network_is_in_the_key_without_its_path(run, images, tmp_path):
         keys.append({p.name for p in (tmp_path / name / "rows").iterdir()})
         assert b"a.safetensors" not in rows_of(tmp_path / name)
     assert keys[0] == keys[1]
+
+
+def test_a_file_replaced_in_the_middle_leaves_no_rows(run, images, tmp_path, monkeypatch):
+    run(*tiny(images, *SCOPED, "segmenter.scope=dataset"), "--limit", "3", "--out", "other")
+    other = (tmp_path / "c.safetensors").read_bytes()
+    (tmp_path / "c.safetensors").unlink()
+    from nasbench.run import task
+
+    loaded = task._loaded
+
+    def replacing(*args):
+        (tmp_path / "c.safetensors").write_bytes(other)
+        return loaded(*args)
+
+    monkeypatch.setattr(task, "_loaded", replacing)
+    result = run(*tiny(images, *SCOPED, "segmenter.scope=dataset"), "--out", "out", code=1)
+    assert "has been replaced by another run; name another file" in result.err.splitlines()[-1]
+    assert not list((tmp_path / "out" / "rows").iterdir())
+
+
+def test_a_fit_made_by_another_run_meanwhile_is_not_overwritten(run, images, tmp_path, monkeypatch):
+    args = tiny(images, *SCOPED, "segmenter.scope=dataset")
+    run(*args, "--limit", "3", "--out", "other")
+    other = (tmp_path / "c.safetensors").read_bytes()
+    (tmp_path / "c.safetensors").unlink()
+    from nasbench.cli import execute
+
+    original = execute._run
+
+    def late(*given):
+        (tmp_path / "c.safetensors").write_bytes(other)  # after planning, before fitting
+        return original(*given)
+
+    monkeypatch.setattr(execute, "_run", late)
+    result = run(*args, "--out", "out", code=1)
+    assert "has been replaced by another run" in result.err.splitlines()[-1]
+    assert (tmp_path / "c.safetensors").read_bytes() == other
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_passes(run, images, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    forwards = []
+    from nasbench.models import Classifier
+
+    monkeypatch.setattr(Classifier, "features", lambda *a: forwards.append(a))
+    args = tiny(images, "segmenter=nas", "segmenter.scope=dataset", "segmenter.centroids=file/c.st")
+    result = run(*args, "--out", "out", code=1)
+    assert "segmenter.centroids=file/c.st cannot be written" in result.err.splitlines()[-1]
+    assert not forwards
+
+
+def test_a_clustering_of_other_classes_is_refused(run, images, tmp_path):
+    run(*tiny(images, *SCOPED, "segmenter.scope=class"), "--out", "out")
+    assert (
+        "2 clusterings of 11 images" in run(*tiny(images, *SCOPED, "segmenter.scope=class"), "--dry-run").err
+    )
+    other = make_images(tmp_path / "other", 2)
+    (other / "labels.csv").write_text("image,label\n000.png,boat\n001.png,car\n")
+    result = run(*tiny(other, *SCOPED, "segmenter.scope=class"), "--out", "out2", code=2)
+    assert "was fitted with dataset.classes=" in result.line
+
+
+def test_a_file_written_by_hand_is_refused_in_one_line(run, images, tmp_path):
+    from nasbench.segment.clustering import write_clusterings
+
+    run(*tiny(images, *SCOPED, "segmenter.scope=dataset"), "--out", "out")
+    found, _ = read_clusterings(tmp_path / "c.safetensors")
+    write_clusterings(tmp_path / "c.safetensors", found)
+    result = run(*tiny(images, *SCOPED, "segmenter.scope=dataset"), "--out", "out2", code=2)
+    assert "was not written by nasbench segment" in result.line
+
+
+def test_another_network_without_weights_is_said_to_lack_them(run, images):
+    result = run(*tiny(images, "segmenter=nas", "segmenter.source=model:resnet18"), "--out", "out", code=2)
+    assert (
+        "segmenter.source=model:resnet18, segmenter.source_weights: model.weights is not set" in result.line
+    )
+
+
+def test_what_is_no_segmenter_is_refused_before_the_run(run, images):
+    for target in ("builtins.dict", "builtins.print"):
+        result = run(
+            *tiny(images, "segmenter=custom", f"segmenter._target_={target}"), "--out", "out", code=2
+        )
+        assert "is no segmenter" in result.line
