@@ -216,7 +216,7 @@ def test_an_image_without_a_label_is_a_row_that_says_what_to_do(run, images, tmp
     run(*tiny_explain(images, "--out", "out"))
     (reason,) = {row["reason"] for row in rows(tmp_path / "out", status="error")}
     assert reason == "the image has no label; target=prediction explains what the model sees"
-    said = run(*tiny_explain(images, "on_error=fail", "--out", "strict"), code=1).line
+    said = run(*tiny_explain(images, "on_error=fail", "--out", "strict"), code=1).err.splitlines()[-1]
     assert f"{UNLABELLED}: the image has no label" in said
 
 
