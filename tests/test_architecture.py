@@ -17,8 +17,9 @@ ARROWS = {
     "models": set(),
     "segment": {"models"},
     "saliency": {"models", "segment"},
-    "run": {"data", "models", "saliency", "segment"},
-    "report": {"run"},
+    "localize": set(),
+    "run": {"data", "models", "saliency", "segment", "localize"},
+    "report": {"run", "localize"},
 }
 LEAVES = {"atomic", "errors", "digest", "rng"}
 

@@ -11,6 +11,7 @@ import typer
 from nasbench.cli.explain import explain
 from nasbench.cli.ls import ls
 from nasbench.cli.segment import segment
+from nasbench.cli.wsol import wsol
 from nasbench.errors import NasbenchError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("segment")(segment)
 app.command("explain")(explain)
+app.command("wsol")(wsol)
 app.command("ls")(ls)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from nasbench.config.localize_schema import LOCALIZE_SCHEMAS
 from nasbench.config.saliency_schema import SALIENCY_SCHEMAS, Target
+from nasbench.config.segmenter_schema import SEGMENTER_SCHEMAS
 
 # The groups a user chooses from, in the order of the summary's columns.
 GROUPS = ("model", "dataset", "saliency", "segmenter", "metric", "engine", "experiment")
@@ -17,9 +19,11 @@ GROUPS = ("model", "dataset", "saliency", "segmenter", "metric", "engine", "expe
 # What decides the rows of a command's cells; the rest of its primary config only decides how they are
 # computed.
 _SEGMENT_KEYS = ("model", "dataset", "view", "segmenter", "metric", "precision", "seed")
+_EXPLAIN_KEYS = (*_SEGMENT_KEYS, "saliency", "target", "sign", "counts", "randomise")
 CELL_KEYS: dict[str, tuple[str, ...]] = {
     "segment": _SEGMENT_KEYS,
-    "explain": (*_SEGMENT_KEYS, "saliency", "target", "sign", "counts", "randomise"),
+    "explain": _EXPLAIN_KEYS,
+    "wsol": _EXPLAIN_KEYS,
 }
 # Groups that some commands lack.
 CELL_GROUPS = {group for group in GROUPS if any(group in keys for keys in CELL_KEYS.values())}
@@ -28,7 +32,7 @@ SETTING_KEYS = ("engine", "limit", "device", "max_batch", "on_error", "save", "s
 
 @dataclass
 class TimmModel(Target):
-    """`nasbench.models.load_classifier`."""
+    """`nasbench.models.load_classifier`, and where the data set's classes stand among the model's."""
 
     name: str = "???"
     weights: str | None = None
@@ -39,6 +43,7 @@ class TimmModel(Target):
     stages: list[int] | None = None
     seed: int = 0
     kwargs: dict[str, Any] = field(default_factory=dict)
+    label_map: str | None = None
 
 
 @dataclass
@@ -92,129 +97,6 @@ class Cub(Target):
 
     root: str = "???"
     split: str = "test"
-
-
-@dataclass
-class Regions(Target):
-    """What every segmenter of ours has beside its constructor's keys."""
-
-    match: int | None = None
-
-
-@dataclass
-class Activations(Target):
-    """`nasbench.segment.activations.ActivationOptions`, and where another network's weights lie."""
-
-    stages: list[int] = field(default_factory=lambda: [-3, -2, -1])
-    scaling: str = "variance"
-    stage_weights: list[float] | None = None
-    source: str = "self"
-    source_weights: str | None = None
-    source_model: dict[str, Any] | None = None
-    forward_size: int | None = None
-    average: list[str] = field(default_factory=list)
-    outlier_norm: float | None = 3.0
-
-
-@dataclass
-class Nas(Activations):
-    """`nasbench.segment.nas.Nas`."""
-
-    k: int = 10
-    warm_up: int = 10
-    max_iter: int = 2
-    restarts: int = 1
-    mode: str = "exact"
-    connected: bool = False
-    min_size: float = 0.0
-    scope: str = "image"
-    centroids: str | None = None
-    seed: int = 0
-    match: int | None = None
-
-
-@dataclass
-class NasImage(Nas):
-    """`nasbench.segment.edges.NasImage`."""
-
-    radius: int = 8
-    eps: float = 0.001
-
-
-@dataclass
-class NasTree(Activations):
-    """`nasbench.segment.tree.NasTree`: meets any count by itself, so there is nothing to match."""
-
-    n: int = 10
-    k: int = 64
-    min_size: float = 0.0005
-    warm_up: int = 10
-    max_iter: int = 2
-    seed: int = 0
-
-
-@dataclass
-class Slic(Regions):
-    """`nasbench.segment.classical.Slic`."""
-
-    n: int = 10
-    compactness: float = 20.0
-    min_size_factor: float = 0.2
-    sigma: float = 0.0
-    kwargs: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Felzenszwalb(Regions):
-    """`nasbench.segment.classical.Felzenszwalb`."""
-
-    scale: float = 100.0
-    sigma: float = 0.8
-    min_size: float = 0.002
-
-
-@dataclass
-class Watershed(Regions):
-    """`nasbench.segment.classical.Watershed`."""
-
-    n: int = 10
-    compactness: float = 0.001
-    sigma: float = 1.0
-
-
-@dataclass
-class Quickshift(Regions):
-    """`nasbench.segment.classical.Quickshift`."""
-
-    kernel_size: float = 8.0
-    max_dist: float = 32.0
-    ratio: float = 1.0
-    seed: int = 0
-    kwargs: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class FeatureFactorisation(Regions):
-    """`nasbench.segment.factorisation.FeatureFactorisation`."""
-
-    n: int = 10
-    stage: int = -1
-    max_iter: int = 200
-
-
-@dataclass
-class Grid(Regions):
-    """`nasbench.segment.controls.Grid`."""
-
-    n: int = 10
-
-
-@dataclass
-class Random(Regions):
-    """`nasbench.segment.controls.Random`."""
-
-    n: int = 10
-    seed: int = 0
 
 
 @dataclass
@@ -287,7 +169,7 @@ class Primary:
 
 @dataclass
 class Explain(Primary):
-    """`configs/explain.yaml`."""
+    """`configs/explain.yaml` and `configs/wsol.yaml`."""
 
     saliency: Any = None
     target: Any = "label"
@@ -296,11 +178,13 @@ class Explain(Primary):
     randomise: Any = 0
 
 
-PRIMARIES: dict[str, type[Primary]] = {"segment": Primary, "explain": Explain}
+PRIMARIES: dict[str, type[Primary]] = {"segment": Primary, "explain": Explain, "wsol": Explain}
 
 
 SCHEMAS: dict[str, type[Target]] = {
+    **LOCALIZE_SCHEMAS,
     **SALIENCY_SCHEMAS,
+    **SEGMENTER_SCHEMAS,
     "nasbench.models.load_classifier": TimmModel,
     "nasbench.data.rendered.RenderedDataset": Rendered,
     "nasbench.data.folder.FolderDataset": Folder,
@@ -308,17 +192,6 @@ SCHEMAS: dict[str, type[Target]] = {
     "nasbench.data.bsds500.BSDS500Dataset": Bsds500,
     "nasbench.data.stl10.STL10Dataset": Stl10,
     "nasbench.data.cub.CUBDataset": Cub,
-    "nasbench.segment.nas.Nas": Nas,
-    "nasbench.segment.edges.NasImage": NasImage,
-    "nasbench.segment.tree.NasTree": NasTree,
-    "nasbench.segment.classical.Slic": Slic,
-    "nasbench.segment.classical.Felzenszwalb": Felzenszwalb,
-    "nasbench.segment.classical.Watershed": Watershed,
-    "nasbench.segment.classical.Quickshift": Quickshift,
-    "nasbench.segment.factorisation.FeatureFactorisation": FeatureFactorisation,
-    "nasbench.segment.controls.Grid": Grid,
-    "nasbench.segment.controls.Random": Random,
-    "nasbench.segment.controls.NoRegions": Target,
     "nasbench.segment.scores.RegionScores": RegionScores,
 }
 
@@ -346,4 +219,8 @@ MOST: dict[str, int] = {"sheet.images": 32}
 ALIASES = {"saliency.regions": "segmenter"}
 # Settings that are lists, for which a comma lists and does not sweep.
 LIST_KEYS = ("save",)
-SAVE_CHOICES = {"segment": ("labels", "overlays"), "explain": ("maps", "overlays")}
+SAVE_CHOICES = {
+    "segment": ("labels", "overlays"),
+    "explain": ("maps", "overlays"),
+    "wsol": ("maps", "overlays"),
+}

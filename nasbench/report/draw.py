@@ -1,4 +1,4 @@
-"""Pictures of regions: overlays and the contact sheet."""
+"""Pictures of regions, maps and boxes: overlays and the contact sheet."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _TILES_ACROSS = 8
 _LINE = (255, 230, 0)
 _SHADOW = (10, 10, 10)
 _GREY = (225, 225, 225)
+_TRUE = (70, 235, 90)
+_FOUND = (255, 140, 0)
 _BICUBIC = Image.Resampling.BICUBIC
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -77,6 +79,24 @@ def heat(
     grey = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float64)[..., None]
     mixed = np.rint(0.65 * 255 * colours[..., :3] + 0.35 * grey).astype(np.uint8)
     return _enlarged(mixed, zoom) if labels is None else overlay(mixed, labels, zoom=zoom)
+
+
+def boxed(
+    picture: Image.Image, truth: NDArray[np.float64], found: NDArray[np.float64] | None, *, zoom: int
+) -> Image.Image:
+    """A picture with boxes drawn into it, half-open, in pixels before zooming.
+
+    The truth (n, 4) is green, what was found (4,) orange.
+    """
+    pen = ImageDraw.Draw(picture)
+    boxes = [(box, _TRUE) for box in truth] + ([] if found is None else [(found, _FOUND)])
+    for box, colour in boxes:
+        x0, y0, x1, y1 = np.rint(box * zoom).astype(int).tolist()
+        # Two pixels wide inside the box, with a dark line on either side.
+        for inset, ink in ((0, _SHADOW), (3, _SHADOW), (1, colour), (2, colour)):
+            if x1 - x0 > 2 * inset and y1 - y0 > 2 * inset:
+                pen.rectangle((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset), outline=ink)
+    return picture
 
 
 @dataclass(frozen=True)

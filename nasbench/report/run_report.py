@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench.errors import RunError
 from nasbench.report.labels import cell_labels
+from nasbench.report.localisation_plots import localisation_plots
+from nasbench.report.localisation_tables import (
+    Localised,
+    localisation_text,
+    localised,
+    write_localisation,
+)
+from nasbench.report.predicted import Drawn, predicted_boxes
 from nasbench.report.summary import SummaryRow, summarise, summary_csv
 from nasbench.run.plan import Plan, Unit, artefact_images
 from nasbench.run.store import RunFolder
@@ -55,17 +63,27 @@ def write_report(plan: Plan, folder: RunFolder, progress: Callable[[str], None] 
                 raise RunError(f"{row.metric}: {reason} (on_error=fail; a row kept from an earlier run)")
     files = [("table", folder.write_text("summary.csv", summary_csv(rows)))]
     labels = cell_labels([cell.choices for cell in plan.cells], [cell.swept for cell in plan.cells])
+    text, said = "", None
+    if plan.command == "wsol":
+        said = localised(folder, plan.cells, [(unit.cell, unit.key) for unit in plan.units], progress)
+        files += write_localisation(said, folder)
+        text = localisation_text(said)
     progress("drawing")
-    files.append(("picture", _write_sheet(plan, folder, labels)))
+    if said is not None:
+        for suffix, picture in localisation_plots(said).items():
+            files.append(("plot", folder.write_bytes(f"localisation.{suffix}", picture)))
+    files.append(("picture", _write_sheet(plan, folder, labels, said)))
     if "overlays" in plan.settings.save:
-        files.append(("overlays", _write_overlays(plan, folder, labels)))
+        files.append(("overlays", _write_overlays(plan, folder, labels, said)))
     if "maps" in plan.settings.save:
         files.append(("maps", _write_maps(plan, folder, labels)))
     reasons = [reason for row in rows for reason in row.reasons if reason]
-    return Report(_table(rows, labels), files, all(row.n == 0 for row in rows), reasons[0] if reasons else "")
+    return Report(
+        text or _table(rows, labels), files, all(row.n == 0 for row in rows), reasons[0] if reasons else ""
+    )
 
 
-def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
+def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str], said: Localised | None) -> Path:
     from nasbench.report.draw import SheetColumn, contact_sheet
 
     first = [unit for unit in plan.units if unit.block == 0][: plan.settings.sheet_columns]
@@ -80,7 +98,7 @@ def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
             shown.append([(datasets.index(node), sample) for sample, _ in wanted])
         index = datasets.index(node)
         # Of an image with several classes the sheet shows the first.
-        kept = {(index, name): tile for name, tile in reversed(tiles(folder, unit, plan))}
+        kept = {(index, name): tile for name, tile in reversed(tiles(folder, unit, plan, said))}
         columns.append(SheetColumn(labels[unit.cell], index, kept))
     # In turn from each data set, so that each is seen.
     turns = (row for rows in zip_longest(*shown) for row in rows if row is not None)
@@ -92,12 +110,12 @@ def _write_sheet(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
     return folder.write_bytes("sheet.png", picture)
 
 
-def _write_overlays(plan: Plan, folder: RunFolder, labels: Sequence[str]) -> Path:
+def _write_overlays(plan: Plan, folder: RunFolder, labels: Sequence[str], said: Localised | None) -> Path:
     from nasbench.report.draw import png_bytes
 
     for unit in plan.units:
         place = _file_name(labels[unit.cell])
-        shown = zip(tiles(folder, unit, plan), targets(folder, unit, plan), strict=True)
+        shown = zip(tiles(folder, unit, plan, said), targets(folder, unit, plan), strict=True)
         for (sample, tile), target in shown:
             name = _file_name(sample) + (f"__{target}" if target >= 0 else "")
             folder.write_bytes(f"overlays/{place}/{name}.png", png_bytes(tile.draw(2)))
@@ -136,8 +154,8 @@ def targets(folder: RunFolder, unit: Unit, plan: Plan) -> list[int]:
     return [int(entry.get("targets", -1)) for entry in _kept(folder, unit, plan)]
 
 
-def tiles(folder: RunFolder, unit: Unit, plan: Plan) -> list[tuple[str, Tile]]:
-    """Pictures of a unit's kept results, with the samples' ids."""
+def tiles(folder: RunFolder, unit: Unit, plan: Plan, said: Localised | None = None) -> list[tuple[str, Tile]]:
+    """Pictures of a unit's kept results, with the samples' ids; with boxes where they were scored."""
     from nasbench.report.draw import Tile, heat, overlay
 
     kept = _kept(folder, unit, plan)
@@ -149,6 +167,10 @@ def tiles(folder: RunFolder, unit: Unit, plan: Plan) -> list[tuple[str, Tile]]:
         if "maps" in entry:
             draw = partial(_zoomed, partial(heat, diverging=diverging), image, entry["maps"], labels)
             note = f"class {int(entry['targets'])}"
+            at = (unit.cell, str(entry["ids"]), int(entry["targets"]))
+            drawn = None if said is None else predicted_boxes(said, *at, entry["maps"], image.shape[:2])
+            if drawn is not None:
+                draw, note = partial(_boxed, draw, drawn), f"IoU {drawn.iou:.2f}"
         else:
             labels = entry["labels"]
             draw = partial(_zoomed, overlay, image, labels)
@@ -160,6 +182,12 @@ def tiles(folder: RunFolder, unit: Unit, plan: Plan) -> list[tuple[str, Tile]]:
 def _zoomed(drawn: Callable[..., Image.Image], *what: Any) -> Image.Image:
     *arguments, zoom = what
     return drawn(*arguments, zoom=zoom)
+
+
+def _boxed(draw: Callable[[int], Image.Image], drawn: Drawn, zoom: int) -> Image.Image:
+    from nasbench.report.draw import boxed
+
+    return boxed(draw(zoom), drawn.truth, drawn.box, zoom=zoom)
 
 
 def _safe_path(sample: str) -> str:

@@ -138,7 +138,7 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
             *(row.choices.get(g, "") for g in groups),
             *(row.swept.get(key, "") for key in swept),
             row.metric,
-            *(_number(x) for x in (row.value, row.low, row.high)),
+            *(number_text(x) for x in (row.value, row.low, row.high)),
             str(row.n),
             str(row.n_failed),
             *(["" if row.n_missed is None else str(row.n_missed)] if matched else []),
@@ -155,7 +155,7 @@ def _summary_row(index: int, cell: SummarisedCell, metric: str, found: _Found) -
     return SummaryRow(
         cell=index,
         choices=dict(cell.choices),
-        swept={key: _text(value) for key, value in cell.swept.items()},
+        swept={key: value_text(value) for key, value in cell.swept.items()},
         metric=metric,
         value=float(np.mean(values)) if len(values) else None,
         low=low,
@@ -186,13 +186,15 @@ def bootstrap_mean(
     return float(low), float(high)
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """A number as tables hold it; empty for none."""
     return "" if value is None else f"{value:.9g}"
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A swept value as tables hold it."""
     if isinstance(value, float):
         return f"{value:.9g}"
     if isinstance(value, (list, tuple)):
-        return "[" + " ".join(_text(item) for item in value) + "]"
+        return "[" + " ".join(value_text(item) for item in value) + "]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,13 @@ class Parts:
             self._kept[key] = built if finish is None else finish(built)
         return self._kept[key]
 
+    def once(self, key: Sequence[Any], make: Callable[[], Any]) -> Any:
+        """What is made of several of them, made on first use."""
+        name = canonical_json(list(key))
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
 
 def build(group: str, node: Mapping[str, Any]) -> Any:
     """Call a node's `_target_` with its other keys.
@@ -53,6 +60,8 @@ def build(group: str, node: Mapping[str, Any]) -> Any:
         match = arguments.pop("match")
     if group == "segmenter":
         arguments.pop("source_weights", None)  # by now in `source_model`
+    if group == "model" and "label_map" not in _named_parameters(target):
+        arguments.pop("label_map", None)  # of the explained class, no matter of the network's
     if "kwargs" in arguments and "kwargs" not in _named_parameters(target):
         spread = arguments.pop("kwargs") or {}
         arguments |= {str(key): value for key, value in spread.items()}

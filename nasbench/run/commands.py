@@ -8,19 +8,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench.errors import UsageError
 from nasbench.run.graph import BatchGraph
-from nasbench.run.maps import explained
+from nasbench.run.localise import Localise
+from nasbench.run.maps import explained, scored, unscored
 from nasbench.run.plan import Cell
 from nasbench.run.results import Result
-from nasbench.run.rows import MET, MISSED
 from nasbench.run.truth import Truth, object_mask
 from nasbench.saliency.statistics import MapStatistics
-from nasbench.segment.matching import is_met
 from nasbench.segment.scores import RegionScores, Scene, Score
 
 
 class Command(Protocol):
-    """A command's part in a task."""
+    """A command's part in a task.
+
+    Attributes:
+        metric: what it measures with, of ours.
+    """
+
+    metric: type
 
     def titles(self, metric: Any, truth: Truth) -> Sequence[str]:
         """The metric names a sample's rows carry, also when the sample cannot be read."""
@@ -33,6 +39,8 @@ class Command(Protocol):
 
 class Segment:
     """`nasbench segment`: scores of the regions themselves."""
+
+    metric: type = RegionScores
 
     def titles(self, metric: RegionScores, truth: Truth) -> Sequence[str]:
         """See `Command`."""
@@ -53,6 +61,8 @@ class Segment:
 class Explain:
     """`nasbench explain`: the maps, and what they look like in numbers."""
 
+    metric: type = MapStatistics
+
     def titles(self, metric: MapStatistics, truth: Truth) -> Sequence[str]:
         """See `Command`."""
         del truth
@@ -62,38 +72,24 @@ class Explain:
         """See `Command`."""
         metric: MapStatistics = graph.parts.get("metric", cell.config["metric"])
         found: list[list[Result]] = [[] for _ in graph.batch]
-        conventions = {"sign": str(cell.config["sign"]), "target": str(cell.config["target"])}
         for one in explained(graph, cell, truth):
             if one.map is None:
-                failed = Result(
-                    target=one.target,
-                    failed=one.reason,
-                    without_meaning=one.without_meaning,
-                    conventions=conventions,
-                )
-                found[one.image].append(failed)
+                found[one.image].append(unscored(cell, one))
                 continue
             values = zip(metric.names, metric(one.map), strict=True)
             scores = [Score(name, value, "", {}) for name, value in values]
-            arrays: dict[str, NDArray[Any]] = {"maps": one.map}
-            if one.labels is not None:
-                arrays["labels"] = one.labels
-            count = one.counts[-1] if one.counts else None
-            said = {**conventions, **_counts(cell, one.counts)}
-            found[one.image].append(Result(scores, count, one.target, arrays=arrays, conventions=said))
+            found[one.image].append(scored(cell, one, scores))
         return found
 
 
-COMMANDS: dict[str, Command] = {"segment": Segment(), "explain": Explain()}
+COMMANDS: dict[str, Command] = {"segment": Segment(), "explain": Explain(), "wsol": Localise()}
 
 
-def _counts(cell: Cell, found: Sequence[int]) -> dict[str, str]:
-    """What a map averaged over several counts of regions rests on: those found, and whether as asked for."""
-    wanted = cell.config["counts"]
-    if not wanted or not found:
-        return {}
-    met = all(is_met(n, asked) for n, asked in zip(found, wanted, strict=True))
-    return {"counts": " ".join(map(str, found)), "match": MET if met else MISSED}
+def check_metric(command: str, choice: str, metric: Any) -> None:
+    """Refuse a metric of another command's. Raises UsageError."""
+    for name, other in COMMANDS.items():
+        if isinstance(metric, other.metric) and other.metric is not COMMANDS[command].metric:
+            raise UsageError(f"metric={choice} is for nasbench {name}, not for nasbench {command}")
 
 
 def _region_scores(

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 import nasbench.data
+import nasbench.localize
 import nasbench.models
 import nasbench.run
 import nasbench.saliency
@@ -22,7 +23,7 @@ from nasbench.run.rows import ROW_SCHEMA
 _NUMERIC = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "timm", "torch")
 
 # Keys whose values are paths, in any group.
-PATH_KEYS = ("root", "labels", "weights", "source_weights", "centroids", "path")
+PATH_KEYS = ("root", "labels", "weights", "source_weights", "label_map", "centroids", "path")
 _OUTSIDE = (*PATH_KEYS, "n")
 
 # Raised when a room's results change for the same configuration.
@@ -33,6 +34,7 @@ SCHEMAS = {
     "models": nasbench.models.SCHEMA,
     "segment": nasbench.segment.SCHEMA,
     "saliency": nasbench.saliency.SCHEMA,
+    "localize": nasbench.localize.SCHEMA,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,20 @@ from torch import Tensor
 from nasbench.errors import NasbenchError, RunError, SaliencyError
 from nasbench.models import Classifier
 from nasbench.run.checks import counted
+from nasbench.run.classes import model_class, no_counterpart
 from nasbench.run.device import randomised_classifier
 from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell
+from nasbench.run.results import Result
+from nasbench.run.rows import MET, MISSED
 from nasbench.run.truth import Truth, object_mask
 from nasbench.saliency.base import Batch, Saliency
 from nasbench.saliency.layer import LayerMethod
 from nasbench.saliency.layercam import FusedLayerCam
 from nasbench.saliency.precomputed import Precomputed, to_view
 from nasbench.saliency.regions import multi_count, signed
+from nasbench.segment.matching import is_met
+from nasbench.segment.scores import Score
 
 # How torch says that no gradient comes through a network.
 _NOT_DIFFERENTIABLE = (
@@ -64,6 +70,37 @@ def explained(graph: BatchGraph, cell: Cell, truth: Truth) -> list[Explained]:
     return [one if one.map is None else _on_regions(graph, cell, one) for one in found]
 
 
+def scored(cell: Cell, one: Explained, scores: Sequence[Score], **more: str) -> Result:
+    """What a cell says of a class that it has a map of; `more` are conventions of all scores."""
+    assert one.map is not None
+    arrays: dict[str, NDArray[Any]] = {"maps": one.map}
+    if one.labels is not None:
+        arrays["labels"] = one.labels
+    count = one.counts[-1] if one.counts else None
+    said = {**_conventions(cell, one), **more}
+    return Result(scores, count, one.target, arrays=arrays, conventions=said)
+
+
+def unscored(cell: Cell, one: Explained, reason: str = "") -> Result:
+    """What a cell says of a class without a map, or, for a reason of its own, without a meaning."""
+    return Result(
+        target=one.target,
+        failed=reason or one.reason,
+        without_meaning=one.without_meaning or bool(reason),
+        conventions=_conventions(cell, one),
+    )
+
+
+def _conventions(cell: Cell, one: Explained) -> dict[str, str]:
+    """What a map rests on: class, sign, and of several counts of regions those found and whether as asked."""
+    said = {"sign": str(cell.config["sign"]), "target": str(cell.config["target"])}
+    wanted = cell.config["counts"]
+    if not wanted or not one.counts:
+        return said
+    met = all(is_met(n, asked) for n, asked in zip(one.counts, wanted, strict=True))
+    return {**said, "counts": " ".join(map(str, one.counts)), "match": MET if met else MISSED}
+
+
 def _on_regions(graph: BatchGraph, cell: Cell, one: Explained) -> Explained:
     assert one.map is not None
     segmentations, found = [], []
@@ -75,7 +112,8 @@ def _on_regions(graph: BatchGraph, cell: Cell, one: Explained) -> Explained:
             return Explained(one.image, one.target, reason="one region only: its mean says nothing of places")
         segmentations.append(torch.from_numpy(regions.labels)[None])
         found.append(int(regions.labels.max()) + 1)
-    painted = multi_count(torch.from_numpy(one.map)[None], segmentations)[0].numpy()
+    with graph.report.timed("regions"):
+        painted = multi_count(torch.from_numpy(one.map)[None], segmentations)[0].numpy()
     return Explained(one.image, one.target, painted, np.asarray(segmentations[-1][0]), tuple(found))
 
 
@@ -116,7 +154,12 @@ def _asked(graph: BatchGraph, cell: Cell) -> list[Explained]:
         if not named:
             reason = "the image has no label; target=prediction explains what the model sees"
             asked.append(Explained(i, None, reason=reason))
-        for c in named:
+        for label in named:
+            c = label if isinstance(target, int) else model_class(graph.parts, cell.config, label)
+            if c is None:
+                reason = no_counterpart(graph.parts, cell.config, label)
+                asked.append(Explained(i, None, reason=reason, without_meaning=True))
+                continue
             beyond = f"class {c} is beyond the model's {classes} classes (0 to {classes - 1})"
             asked.append(Explained(i, c, reason="" if 0 <= c < classes else beyond))
     return asked

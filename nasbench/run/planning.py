@@ -13,6 +13,8 @@ from nasbench.errors import RunError, UsageError
 from nasbench.models import Classifier
 from nasbench.run.build import Parts
 from nasbench.run.checks import check_explanation, check_segmenter, foreign_classes, stored_maps
+from nasbench.run.classes import label_map_key
+from nasbench.run.commands import check_metric
 from nasbench.run.device import prepared_classifier, source_classifier
 from nasbench.run.fitted import Fit, planned_fit
 from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
@@ -42,7 +44,7 @@ def make_plan(
         RunError: a data set without samples or with doubled ids.
     """
     swept = _with_short_paths([dict(composed["swept"]) for composed in cells])
-    planner = _Planner(settings, parts, progress)
+    planner = _Planner(command, settings, parts, progress)
     planned: list[Cell] = []
     units: list[Unit] = []
     for index, composed in enumerate(cells):
@@ -84,6 +86,7 @@ class _Planner:
         notes: what the user should read, without repetition.
     """
 
+    command: str
     settings: Settings
     parts: Parts
     progress: Callable[[str], None]
@@ -105,7 +108,8 @@ class _Planner:
             ViewSpec(size=classifier.input_size, **config["view"])
         except UsageError as error:
             raise UsageError(f"view.{error}") from error
-        self.parts.get("metric", config["metric"])
+        metric = self.parts.get("metric", config["metric"])
+        check_metric(self.command, choices["metric"], metric)
         if "saliency" in config:
             check_explanation(config, choices, self.parts, self.settings.device)
         elif choices["segmenter"] == "none":
@@ -115,7 +119,8 @@ class _Planner:
         activations: Activations = getattr(segmenter, "activations", Activations())
         reader = self._reader(config, segmenter, classifier, activations)
         forward = None
-        if segmenter.uses_features or config.get("target") == "prediction":
+        reads_logits = config.get("target") == "prediction" or getattr(metric, "uses_logits", False)
+        if segmenter.uses_features or reads_logits:
             forward = canonical_json(
                 [config["model"], config["view"], config["precision"], asdict(activations)]
             )
@@ -123,6 +128,7 @@ class _Planner:
         keyed = keyed_config(config, described, other)
         samples, _ = self.samples(config, choices)
         if "saliency" in config:
+            keyed["model"] |= label_map_key(self.parts, config, classifier.num_classes)
             self.files[index], note = stored_maps(self.parts, config, [name for name, _ in samples])
             self.notes |= {note: None} if note else {}
             note = foreign_classes(self.parts, config, choices, classifier.num_classes)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-_DERIVED_FILES = ("config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet")
+_DERIVED_FILES = (
+    "config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet",
+    "localisation.csv", "localisation_paired.csv", "localisation.md", "localisation.svg", "localisation.png",
+)  # fmt: skip
 _FOLDERS = ("rows", "artefacts", "overlays", "maps")
 _LOCK = ".lock"
 # Says that a folder is a run's, and whose files below may be replaced.

@@ -133,7 +133,7 @@ def _rows(task: Task, filling: _Filling, sample: Sample, result: Result, titles:
             target=result.target,
             metric=score.name,
             value=score.value,
-            curve=None,
+            curve=None if score.curve is None else list(score.curve),
             n_regions=result.n_regions,
             status=status,
             reason=score.reason,

@@ -166,6 +166,48 @@ class Oracle(_Blind):
         return image.truth[0].cpu()
 
 
+class _Constant(_Blind):
+    """The same value everywhere."""
+
+    def _map(self, image: Batch) -> Tensor:
+        return torch.ones(image.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullBox(_Constant):
+    """The whole frame: a map that names no place has the frame as its box at every threshold."""
+
+    method: ClassVar[Method] = Method(
+        name="full_box",
+        title="the whole frame",
+        source="control",
+        formula="1 everywhere",
+        range="1",
+        passes="none",
+        needs="none",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstBox(_Constant):
+    """One box for all images, the best one on the other folds: what knowing the data set's habits is worth.
+
+    Which box that is only shows when all images have been seen. So the map is a constant that holds the
+    place, `nasbench wsol` writes the ground truth alone into its rows, and the box is fitted where the
+    thresholds of the others are, when the report is made.
+    """
+
+    method: ClassVar[Method] = Method(
+        name="const_box",
+        title="one box for all images",
+        source="control",
+        formula="1 everywhere; nasbench wsol puts the best constant box of the other folds in its place",
+        range="1",
+        passes="none",
+        needs="none",
+    )
+
+
 def sobel(grey: Tensor) -> Tensor:
     """Magnitude of the gradient (H, W) of grey values (H, W), in their units per pixel.
 

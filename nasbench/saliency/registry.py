@@ -17,7 +17,15 @@ from nasbench.errors import UsageError
 from nasbench.saliency.activations import EigenCam, MeanActivation
 from nasbench.saliency.base import Saliency
 from nasbench.saliency.cams import Cam, GradCam, GradCamPlusPlus, HiResCam, XGradCam
-from nasbench.saliency.controls import BlurredRandom, CentreGaussian, EdgeDetector, Oracle, UniformRandom
+from nasbench.saliency.controls import (
+    BlurredRandom,
+    CentreGaussian,
+    ConstBox,
+    EdgeDetector,
+    FullBox,
+    Oracle,
+    UniformRandom,
+)
 from nasbench.saliency.gradients import (
     Gradient,
     InputXGradient,
@@ -56,6 +64,8 @@ METHODS: Mapping[str, Callable[..., Saliency]] = MappingProxyType(
         "centre": CentreGaussian,
         "edges": EdgeDetector,
         "oracle": Oracle,
+        "full_box": FullBox,
+        "const_box": ConstBox,
         "precomputed": Precomputed,
     }
 )

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.cli import call, make_images, tiny
 
+RUNS = ("segment", "wsol")
+
 
 @pytest.fixture
 def images(tmp_path):
@@ -47,14 +49,24 @@ def run(capsys, monkeypatch, tmp_path):
         (["segment", "sheet.images=40"], "sheet.images=40 must be at most 32"),
         (["segment", "experiment=foo"], "choose one of segment_study, segment_study_rivals"),
         (["segment", "save=pictures"], "choose one of labels, overlays"),
+        (["wsol", "metric.normalisation=softmax"], "metric.normalisation=softmax: choose one of minmax, max"),
+        (["wsol", "metric.threshold=best"], "metric.threshold=best: choose one of crossfit, fixed, otsu"),
+        (["wsol", "metric.space=world"], "metric.space=world: choose one of model, image"),
+        (["wsol", "metric.fixed=1.5"], "metric.fixed=1.5 must lie in [0, 1]"),
+        (["wsol", "metric.share=1", "metric.normalisation=ivr"], "metric.share=1 must lie in [0, 1)"),
+        (["wsol", "metric.share=0.5"], "metric.share is for metric.normalisation=percentile and ivr"),
+        (["wsol", "metric=maps"], "metric=maps is for nasbench explain, not for nasbench wsol"),
+        (["segment", "metric=boxes"], "metric=boxes is for nasbench wsol, not for nasbench segment"),
+        (["wsol", "model.label_map=nowhere.json"], "model.label_map: cannot read 'nowhere.json'"),
+        (["wsol", "save=labels"], "choose one of maps, overlays"),
         (["ls", "modles"], "did you mean models?"),
         (["ls", "segmenters", "zzz*"], "nothing matches"),
     ],
 )  # fmt: skip
 def test_one_line_and_exit_code_two(run, args, message, tmp_path, images):
-    if args[0] == "segment" and not any(a.startswith(("model", "--config")) for a in args):
+    if args[0] in RUNS and not any(a.startswith(("model=", "--config")) for a in args):
         args = [*args, "model=timm", "model.name=test_resnet", "model.weights=random", "model.input_size=64"]
-    if args[0] == "segment" and not any(a.startswith(("dataset", "--config")) for a in args):
+    if args[0] in RUNS and not any(a.startswith(("dataset", "--config")) for a in args):
         args = [*args, "dataset=folder", f"dataset.root={images}"]
     result = run(*args)
     assert result.code == 2

@@ -214,6 +214,8 @@ def test_schemas_yaml_and_constructors_agree(group):
         if group == "segmenter":
             assert node.pop("match", None) is None, "matching is asked for, never the default"
             assert node.pop("source_weights", None) is None, "composing makes source_model of it"
+        if group == "model":
+            assert node.pop("label_map") is None, "a run maps classes, the network knows nothing of it"
         assert set(node) == set(parameters), f"{group}/{choice}"
 
 

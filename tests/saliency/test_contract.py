@@ -21,7 +21,15 @@ from nasbench.models import Classifier, load_classifier
 from nasbench.saliency.activations import EigenCam, MeanActivation
 from nasbench.saliency.base import Saliency
 from nasbench.saliency.cams import Cam, GradCam, GradCamPlusPlus, HiResCam, XGradCam
-from nasbench.saliency.controls import BlurredRandom, CentreGaussian, EdgeDetector, Oracle, UniformRandom
+from nasbench.saliency.controls import (
+    BlurredRandom,
+    CentreGaussian,
+    ConstBox,
+    EdgeDetector,
+    FullBox,
+    Oracle,
+    UniformRandom,
+)
 from nasbench.saliency.gradients import (
     Gradient,
     InputXGradient,
@@ -57,6 +65,8 @@ TABLE: tuple[Saliency, ...] = (
     CentreGaussian(),
     EdgeDetector(),
     Oracle(),
+    FullBox(),
+    ConstBox(),
     GradientSuperpixels(n=10),
 )
 
