@@ -244,7 +244,8 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "model"
 @pytest.mark.parametrize("preset", sorted(p.stem for p in CONFIGS.glob("*.yaml")))
 def test_presets_have_the_loaders_keys(preset: str) -> None:
     config = OmegaConf.load(CONFIGS / f"{preset}.yaml")
-    assert set(config) == {"_target_", *inspect.signature(load_classifier).parameters}
+    # The label map is read by the run: it says which class is explained, nothing of the network.
+    assert set(config) == {"_target_", "label_map", *inspect.signature(load_classifier).parameters}
 
 
 @pytest.mark.parametrize(("preset", "padding"), [("resnet18", (3, 3)), ("mobilenetv2_100", None)])
@@ -253,7 +254,7 @@ def test_presets_build(preset: str, padding: tuple[int, int] | None) -> None:
     config.weights = "random"
     # As configuration containers, which timm's constructors would not all take.
     options: dict[str, Any] = dict(config)
-    classifier = load_classifier(**{k: v for k, v in options.items() if k != "_target_"})
+    classifier = load_classifier(**{k: v for k, v in options.items() if k not in ("_target_", "label_map")})
     assert classifier.input_size == (224, 224)
     stem = next(m for m in classifier.module.modules() if isinstance(m, nn.Conv2d))
     # `pad_type: same` is a convolution that pads by itself.
