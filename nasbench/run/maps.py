@@ -106,12 +106,13 @@ def _on_regions(graph: BatchGraph, cell: Cell, one: Explained) -> Explained:
     segmentations, found = [], []
     for at_count in _counted_cells(cell):
         regions = graph.regions(at_count)[one.image]
-        if regions.labels is None:
+        count = regions.count
+        if regions.labels is None or count is None:
             return Explained(one.image, one.target, reason=regions.reason)
-        if regions.count == 1:
+        if count == 1:
             return Explained(one.image, one.target, reason="one region only: its mean says nothing of places")
         segmentations.append(torch.from_numpy(regions.labels)[None])
-        found.append(int(regions.labels.max()) + 1)
+        found.append(count)
     with graph.report.timed("regions"):
         painted = multi_count(torch.from_numpy(one.map)[None], segmentations)[0].numpy()
     return Explained(one.image, one.target, painted, np.asarray(segmentations[-1][0]), tuple(found))

@@ -12,24 +12,12 @@ from nasbench.models import Classifier
 from nasbench.run.plan import UNIT_SAMPLES
 from nasbench.run.store import RunFolder
 from nasbench.segment.controls import Grid
-from tests.support.cli import call, make_images, tiny
+from tests.support.cli import make_images, tiny
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     return make_images(tmp_path_factory.mktemp("data") / "photos", UNIT_SAMPLES + 8)
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def go(*args, code=0):
-        result = call(capsys, monkeypatch, *args)
-        assert result.code == code, result.err
-        return result
-
-    return go
 
 
 @pytest.fixture

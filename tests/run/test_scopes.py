@@ -10,7 +10,7 @@ import pytest
 
 from nasbench.run.store import RunFolder
 from nasbench.segment.clustering import read_clusterings
-from tests.support.cli import call, make_images, tiny
+from tests.support.cli import make_images, tiny
 
 
 @pytest.fixture(scope="module")
@@ -19,18 +19,6 @@ def images(tmp_path_factory):
     lines = [f"{i:03d}.png,{'cat' if i % 3 else 'dog'}" for i in range(11)]  # the last one has no label
     (root / "labels.csv").write_text("image,label\n" + "\n".join(lines) + "\n")
     return root
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def go(*args, code=0):
-        result = call(capsys, monkeypatch, *args)
-        assert result.code == code, result.err
-        return result
-
-    return go
 
 
 SCOPED = ("segmenter=nas", "segmenter.k=4", "segmenter.centroids=c.safetensors")
