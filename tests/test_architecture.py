@@ -18,7 +18,8 @@ ARROWS = {
     "segment": {"models"},
     "saliency": {"models", "segment"},
     "localize": set(),
-    "run": {"data", "models", "saliency", "segment", "localize"},
+    "faithfulness": {"models", "segment"},
+    "run": {"data", "models", "saliency", "segment", "localize", "faithfulness"},
     "report": {"run", "localize"},
 }
 LEAVES = {"atomic", "errors", "digest", "rng"}
