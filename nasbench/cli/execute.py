@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,7 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
     from nasbench.run.device import pick_device
     from nasbench.run.engine import execute, intra_op_threads
     from nasbench.run.fit import fit_missing
+    from nasbench.run.gallery import pictures
     from nasbench.run.record import check_same_run, manifest_json, timing_records
 
     check_same_run(folder, plan)
@@ -141,7 +143,8 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
         if fitted is not None:
             reports.append(fitted)
         execute(tasks, folder, plan.settings, parts, on_done=on_done)
-        written = write_report(plan, folder, progress.say)
+        remade = partial(pictures, plan, parts, progress=progress.say)
+        written = write_report(plan, folder, progress.say, remade)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"

@@ -18,8 +18,17 @@ class BoxAccuracy(Target):
     space: str = "model"
 
 
+@dataclass
+class ChoeAccuracy(Target):
+    """`nasbench.localize.choe_metric.ChoeAccuracy`."""
+
+    step: float = 0.001
+    corner: str = "inclusive"
+
+
 LOCALIZE_SCHEMAS: dict[str, type[Target]] = {
     "nasbench.localize.metric.BoxAccuracy": BoxAccuracy,
+    "nasbench.localize.choe_metric.ChoeAccuracy": ChoeAccuracy,
     "nasbench.saliency.controls.FullBox": Target,
     "nasbench.saliency.controls.ConstBox": Target,
 }

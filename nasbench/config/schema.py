@@ -19,7 +19,7 @@ GROUPS = ("model", "dataset", "saliency", "segmenter", "metric", "engine", "expe
 # What decides the rows of a command's cells; the rest of its primary config only decides how they are
 # computed.
 _SEGMENT_KEYS = ("model", "dataset", "view", "segmenter", "metric", "precision", "seed")
-_EXPLAIN_KEYS = (*_SEGMENT_KEYS, "saliency", "target", "sign", "counts", "randomise")
+_EXPLAIN_KEYS = (*_SEGMENT_KEYS, "saliency", "target", "sign", "counts", "over", "randomise")
 CELL_KEYS: dict[str, tuple[str, ...]] = {
     "segment": _SEGMENT_KEYS,
     "explain": _EXPLAIN_KEYS,
@@ -175,6 +175,7 @@ class Explain(Primary):
     target: Any = "label"
     sign: str = "signed"
     counts: list[int] | None = None
+    over: dict[str, Any] = field(default_factory=dict)
     randomise: Any = 0
 
 
@@ -215,6 +216,8 @@ LEAST: dict[str, int] = {
 }
 # Upper bounds. A sheet shows images of the first unit.
 MOST: dict[str, int] = {"sheet.images": 32}
+# Dictionaries whose keys are the user's to add.
+OPEN_KEYS = ("kwargs", "over")
 # What a user may also call a key or group: superpixelifying a map means choosing a segmenter for it.
 ALIASES = {"saliency.regions": "segmenter"}
 # Settings that are lists, for which a comma lists and does not sweep.

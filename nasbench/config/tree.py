@@ -12,34 +12,36 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nasbench.config.locate import choices, config_file
-from nasbench.config.schema import GROUPS
+from nasbench.config.schema import GROUPS, OPEN_KEYS
 from nasbench.config.suggest import hint, nearest
 from nasbench.errors import UsageError
 
 
 def has_key(cfg: DictConfig, key: str) -> bool:
-    """Whether a key exists, or lies below an open dictionary (`*.kwargs`)."""
+    """Whether a key exists, or lies below an open dictionary (`over`, `*.kwargs`)."""
     node: Any = cfg
     for part in key.split("."):
         if not isinstance(node, DictConfig):
             return False
         child = node._get_node(part, validate_access=False)  # `in` would deny a key that is still ???
         if child is None:
-            return bool(node._key() == "kwargs")
+            return node._key() in OPEN_KEYS
         node = child
-        if isinstance(node, DictConfig) and part == "kwargs":
+        if isinstance(node, DictConfig) and part in OPEN_KEYS:
             return True
     return True
 
 
 def set_key(cfg: DictConfig, key: str, value: Any) -> None:
-    """Set a key that exists; keys below `*.kwargs` are added. Raises UsageError naming it."""
+    """Set a key that exists; keys below an open dictionary are added. Raises UsageError naming it."""
     try:
         node = OmegaConf.select(cfg, key, throw_on_missing=False)
         if isinstance(node, DictConfig) and not isinstance(value, dict):
             keys = ", ".join(map(str, node))
             raise UsageError(f"{key} is a section, not a value; set one of its keys: {keys}")
-        OmegaConf.update(cfg, key, value, merge=False, force_add=".kwargs" in key)
+        OmegaConf.update(
+            cfg, key, value, merge=False, force_add=any(part in OPEN_KEYS for part in key.split(".")[:-1])
+        )
     except OmegaConfBaseException as error:
         raise UsageError(f"{key}={value}: {first_line(error)}") from error
 

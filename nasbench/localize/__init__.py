@@ -8,4 +8,4 @@ from nasbench.localize.choe import choe_boxes, choe_decisions
 
 __all__ = ["SCHEMA", "choe_boxes", "choe_decisions"]
 
-SCHEMA = 1
+SCHEMA = 2

@@ -24,7 +24,8 @@ BOXES, BOX_SHARE = "gt_boxes", "gt_box_share"
 UNION = "box_union_iou"
 TOP = {"top1": 1, "top5": 5}
 ON_BOXES = ("pointing", "energy")
-ON_MASK = ("soft_iou", "soft_f1", "relevance_mass", "relevance_rank")
+PIXELS = "image_px_ap"
+ON_MASK = ("soft_iou", "soft_f1", "relevance_mass", "relevance_rank", PIXELS)
 
 # A predicted box of more than this share of the frame says nothing of places.
 COVERING = 0.95

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,18 @@ def best_union_box(labels: NDArray[Any], gt_boxes: ArrayLike) -> tuple[Ints, flo
     for box in truth:
         best, best_iou = _improve(pieces, box, best, best_iou)
     return best, best_iou
+
+
+def refinement(segmentations: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """(H, W) regions in which all of several segmentations (H, W) agree; at least one is needed.
+
+    A mean of maps, each constant on the regions of its segmentation, is constant on these.
+    """
+    joint = segmentations[0]
+    for other in segmentations[1:]:
+        pairs = joint * (int(other.max()) + 1) + other
+        joint = np.asarray(np.unique(pairs, return_inverse=True)[1], dtype=np.int64).reshape(joint.shape)
+    return joint
 
 
 def _piece_boxes(labels: NDArray[Any]) -> Ints:

@@ -189,7 +189,7 @@ def _paste_sample(
 def png_bytes(image: Image.Image) -> bytes:
     """An image as PNG."""
     sink = io.BytesIO()
-    image.save(sink, format="PNG", optimize=True)
+    image.save(sink, format="PNG")
     return sink.getvalue()
 
 

@@ -7,12 +7,11 @@ here.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,33 @@ from nasbench.digest import digest_value
 from nasbench.localize.baselines import fit_const_boxes, strata
 from nasbench.localize.boxes import IOU_GRID, areas
 from nasbench.localize.exact import Interval
-from nasbench.localize.metric import BOX_TITLES, BOXES, COVERING, COVERS, OTSU, TOP, UNION, unflattened
+from nasbench.localize.metric import (
+    BOX_TITLES,
+    BOXES,
+    COVERING,
+    COVERS,
+    OTSU,
+    TOP,
+    UNION,
+    unflattened,
+)
+from nasbench.localize.pixel_curves import PixelCurves
 from nasbench.localize.thresholds import Sweep, column_names, fold_of, resample_counts, with_mean
+from nasbench.report.image_rows import (
+    Key,
+    SaidRow,
+    first_failure,
+    histogram_of,
+    rows_by_image,
+    unit_boxes_of,
+)
+from nasbench.report.tables import NamedCell
 from nasbench.rng import generator
 from nasbench.run.store import RunFolder
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Key = tuple[str, int | None]
+B = TypeVar("B", bound="Boxed")
 
 STRATA = ("small", "all", "single")
 # Each resample is fitted anew, so there are fewer than for a plain mean: an interval's end is then off by
@@ -37,18 +55,8 @@ RESAMPLES = 1000
 _TAIL = 0.025
 
 
-class LocalisedCell(Protocol):
+class LocalisedCell(NamedCell, Protocol):
     """What is to be known of a cell."""
-
-    @property
-    def choices(self) -> Mapping[str, str]:
-        """Config group -> choice."""
-        ...
-
-    @property
-    def swept(self) -> Mapping[str, Any]:
-        """Swept key -> value."""
-        ...
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -65,12 +73,14 @@ class Entry:
         right: by IoU the intervals of thresholds at which the box is right; empty for a constant box.
         covers: those at which it covers the frame.
         values: the plain values: `top1`, `top5`, and where there are, `otsu_threshold` and `box_union_iou`.
+        pixels: (2, T + 1) the histogram of its pixels' scores, object and background; None without a mask.
     """
 
     boxes: Floats
     right: tuple[list[Interval], ...]
     covers: list[Interval]
     values: Mapping[str, float]
+    pixels: Floats | None = None
 
 
 @dataclass
@@ -129,29 +139,17 @@ class Scored:
 
 def read_entries(folder: RunFolder, keys: Sequence[str]) -> Entries:
     """What a cell's finished units say. Raises RunError for a damaged one."""
-    columns = ["sample", "target", "metric", "value", "curve", "status", "reason", "conventions"]
-    found: dict[Key, dict[str, tuple[Any, ...]]] = {}
-    for key in keys:
-        if not folder.has_rows(key):
-            continue
-        table = folder.read_rows(key).select(columns)
-        for sample, target, metric, *rest in zip(*(c.to_pylist() for c in table.columns), strict=True):
-            found.setdefault((sample, target), {})[metric] = tuple(rest)
     entries = Entries()
-    for place, rows in found.items():
+    for place, rows in rows_by_image(folder, keys).items():
         _add(entries, place, rows)
     return entries
 
 
-def _add(entries: Entries, place: Key, rows: Mapping[str, tuple[Any, ...]]) -> None:
-    """One image and class: its rows as metric -> value, curve, status, reason, conventions."""
-    _, curve, status, reason, conventions = rows[BOXES]
-    said = json.loads(conventions)
+def _add(entries: Entries, place: Key, rows: Mapping[str, SaidRow]) -> None:
+    said = rows[BOXES].said
     constant = said.get("box") == "constant"
-    if status == "ok" and not constant:
-        failed = (rows[title] for title in BOX_TITLES if rows[title][2] != "ok")
-        status, reason = next((row[2:4] for row in failed), ("ok", ""))
-    if status != "ok":
+    reason = first_failure(rows, (BOXES,) if constant else (BOXES, *BOX_TITLES))
+    if reason is not None:
         entries.reasons[reason] += 1
         return
     entries.constant |= constant
@@ -159,15 +157,30 @@ def _add(entries: Entries, place: Key, rows: Mapping[str, tuple[Any, ...]]) -> N
         entries.faults[said["fault"]] += 1
     titles = () if constant else BOX_TITLES
     entries.kept[place] = Entry(
-        np.array(curve, dtype=np.float64).reshape(-1, 4),
-        tuple(unflattened(rows[title][1]) for title in titles),
-        [] if constant else unflattened(rows[COVERS][1]),
-        {name: rows[name][0] for name in (*TOP, OTSU, UNION) if name in rows and rows[name][2] == "ok"},
+        unit_boxes_of(rows),
+        tuple(unflattened(rows[title].curve or ()) for title in titles),
+        [] if constant else unflattened(rows[COVERS].curve or ()),
+        _values(rows),
+        histogram_of(rows),
     )
 
 
+def _values(rows: Mapping[str, SaidRow]) -> dict[str, float]:
+    found = {name: rows[name].value for name in (*TOP, OTSU, UNION) if name in rows}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class Boxed(Protocol):
+    """What is said of an image with boxes."""
+
+    @property
+    def boxes(self) -> Floats:
+        """(n, 4) ground truth, as shares of the frame's sides."""
+        ...
+
+
 @dataclass(frozen=True)
-class Stratum:
+class Stratum(Generic[B]):
     """Some of a cell's images, and how they are dealt and drawn.
 
     Attributes:
@@ -176,17 +189,17 @@ class Stratum:
     """
 
     keys: tuple[Key, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[B, ...]
 
     @classmethod
-    def of(cls, entries: Entries, name: str, *, among: frozenset[Key] | None = None) -> Stratum:
-        """A stratum of a cell by its name, of some of its images if said; in an order of its own."""
-        keys = sorted(entries.kept if among is None else among, key=lambda key: (key[0], str(key[1])))
+    def of(cls, images: Mapping[Key, B], name: str, *, among: frozenset[Key] | None = None) -> Stratum[B]:
+        """A stratum of a cell's images by its name, of some of them if said; in an order of its own."""
+        keys = sorted(images if among is None else among, key=lambda key: (key[0], str(key[1])))
         if not keys:
             return cls((), ())
-        inside = strata([entries.kept[key].boxes for key in keys])[name]
+        inside = strata([images[key].boxes for key in keys])[name]
         kept = [key for key, there in zip(keys, inside, strict=True) if there]
-        return cls(tuple(kept), tuple(entries.kept[key] for key in kept))
+        return cls(tuple(kept), tuple(images[key] for key in kept))
 
     @cached_property
     def _place(self) -> Ints:
@@ -206,23 +219,24 @@ class Stratum:
         return resample_counts(int(self._place.max(initial=-1)) + 1, RESAMPLES, rng)[:, self._place]
 
 
-def score(stratum: Stratum, metric: Mapping[str, Any], *, constant: bool) -> Scored:
+def score(stratum: Stratum[Entry], metric: Mapping[str, Any], *, constant: bool) -> Scored:
     """A cell's numbers in a stratum; `metric` is its configuration of that group."""
     n = len(stratum.entries)
     if n == 0:
         none = {name: Estimate(None) for name in column_names()}
         return Scored(none, np.zeros((0, len(IOU_GRID)), bool), np.zeros((0, 0)), np.zeros(0), 0)
     scored = _constant(stratum) if constant else _swept(stratum, metric)
+    scored = replace(scored, estimates={**scored.estimates, **_pixels(stratum)})
     unions = [entry.values.get(UNION) for entry in stratum.entries]
     if None not in unions:
         reached = np.array(unions, dtype=np.float64)[:, None] >= np.array(IOU_GRID)
         names = column_names(name="box_acc_union")
-        more = _estimates(names, with_mean(reached.mean(axis=0), IOU_GRID), _resampled(stratum, reached))
+        more = estimates_of(names, with_mean(reached.mean(axis=0), IOU_GRID), _resampled(stratum, reached))
         return replace(scored, estimates={**scored.estimates, **more})
     return scored
 
 
-def _swept(stratum: Stratum, metric: Mapping[str, Any]) -> Scored:
+def _swept(stratum: Stratum[Entry], metric: Mapping[str, Any]) -> Scored:
     """Boxes of maps. What depends on the threshold is a column of one sweep, so that it is refitted too."""
     entries = stratum.entries
     tops = [name for name in TOP if all(name in entry.values for entry in entries)]
@@ -238,8 +252,8 @@ def _swept(stratum: Stratum, metric: Mapping[str, Any]) -> Scored:
     for place, name in enumerate(("box_acc", *(f"{top}_loc" for top in tops))):
         part = slice(place * J, (place + 1) * J)
         means = with_mean(right[:, part].mean(axis=0), IOU_GRID)
-        estimates |= _estimates(column_names(name=name), means, with_mean(resampled[:, part], IOU_GRID))
-    estimates |= _estimates([COVERS], right[:, -1:].mean(axis=0), resampled[:, -1:])
+        estimates |= estimates_of(column_names(name=name), means, with_mean(resampled[:, part], IOU_GRID))
+    estimates |= estimates_of([COVERS], right[:, -1:].mean(axis=0), resampled[:, -1:])
     oracle = Sweep([entry.right for entry in entries]).oracle()
     names = column_names(name="box_acc_oracle")
     estimates |= {name: Estimate(float(value)) for name, value in zip(names, oracle, strict=True)}
@@ -252,7 +266,7 @@ def _if_top(entry: Entry, tops: Sequence[str]) -> list[list[Interval]]:
 
 
 def _judged(
-    sweep: Sweep, stratum: Stratum, metric: Mapping[str, Any]
+    sweep: Sweep, stratum: Stratum[Entry], metric: Mapping[str, Any]
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Thresholds, decisions (n, columns) at them, and means of the columns in each resample."""
     if metric["threshold"] == "crossfit":
@@ -267,30 +281,42 @@ def _judged(
     return at, right, (drawn @ right) / drawn.sum(axis=1, keepdims=True)
 
 
-def _constant(stratum: Stratum) -> Scored:
+def _constant(stratum: Stratum[Entry]) -> Scored:
     """The best constant box of the other folds; an oracle would be fitted on the images themselves."""
     entries = stratum.entries
     fitted = fit_const_boxes([entry.boxes for entry in entries], stratum.fold)
     right, resampled = fitted.right(), fitted.bootstrap(stratum.counts)
-    estimates = _estimates(column_names(), with_mean(right.mean(axis=0), IOU_GRID), resampled)
+    estimates = estimates_of(column_names(), with_mean(right.mean(axis=0), IOU_GRID), resampled)
     for top in TOP:
         if all(top in entry.values for entry in entries):
             also = right & np.array([bool(entry.values[top]) for entry in entries])[:, None]
             means = with_mean(also.mean(axis=0), IOU_GRID)
             # Of the boxes as fitted: resamples that choose others do not say which images they meet.
-            estimates |= _estimates(column_names(name=f"{top}_loc"), means, _resampled(stratum, also))
+            estimates |= estimates_of(column_names(name=f"{top}_loc"), means, _resampled(stratum, also))
     covers = (areas(fitted.boxes) > COVERING)[stratum.fold]
-    estimates |= _estimates([COVERS], covers.mean(keepdims=True), np.zeros((0, 1)))
+    estimates |= estimates_of([COVERS], covers.mean(keepdims=True), np.zeros((0, 1)))
     return Scored(estimates, right, resampled, np.zeros(0), len(entries), fitted.boxes)
 
 
-def _resampled(stratum: Stratum, decisions: NDArray[np.bool_]) -> Floats:
+def _pixels(stratum: Stratum[Entry]) -> dict[str, Estimate]:
+    """PxAP over all pixels, and IoU and F1 of {map >= t} with masks, t fitted as for boxes."""
+    histograms = [entry.pixels for entry in stratum.entries if entry.pixels is not None]
+    if len(histograms) < len(stratum.entries):
+        return {}
+    curves = PixelCurves.of(histograms)
+    drawn = np.concatenate([np.ones((1, len(histograms)), dtype=np.int64), stratum.counts])
+    found = np.column_stack([curves.px_ap(drawn), curves.cross_fitted(stratum.fold, drawn)])
+    return estimates_of(["px_ap", "pixel_iou", "pixel_f1"], found[0], found[1:])
+
+
+def _resampled(stratum: Stratum[Entry], decisions: NDArray[np.bool_]) -> Floats:
     """(B, J + 1) means of decisions (n, J) in each resample, nothing refitted."""
     drawn = stratum.counts
     return with_mean((drawn @ decisions) / drawn.sum(axis=1, keepdims=True), IOU_GRID)
 
 
-def _estimates(names: Sequence[str], values: Floats, resampled: Floats) -> dict[str, Estimate]:
+def estimates_of(names: Sequence[str], values: Floats, resampled: Floats) -> dict[str, Estimate]:
+    """By name the values (columns,) with the interval of their resamples (B, columns), none where B is 0."""
     if len(resampled) == 0:
         return {name: Estimate(float(value)) for name, value in zip(names, values, strict=True)}
     low, high = interval(resampled)

@@ -65,7 +65,7 @@ def _draw_cell(
     if said.entries[i].constant:  # whose box knows no threshold
         over_threshold.axhline(100 * accuracies[_MARKED].mean(), **style)
         return
-    entries = Stratum.of(said.entries[i], stratum).entries
+    entries = Stratum.of(said.entries[i].kept, stratum).entries
     curves = Sweep([entry.right for entry in entries]).accuracy_curves(_THRESHOLDS)
     over_threshold.plot(_THRESHOLDS, 100 * curves[_MARKED].mean(axis=0), **style)
     if said.cells[i].config["metric"]["threshold"] == "crossfit":

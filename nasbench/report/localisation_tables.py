@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,16 @@ from nasbench.report.localisation import (
     score,
 )
 from nasbench.report.paired import Difference, bases, differences
-from nasbench.report.summary import number_text, value_text
+from nasbench.report.summary import number_text
+from nasbench.report.tables import (
+    CellColumns,
+    csv_text,
+    markdown,
+    percent,
+    percent_span,
+    sizes_text,
+    table_text,
+)
 from nasbench.run.store import RunFolder
 
 _SHOWN = ("box_acc@0.50", "box_acc@0.70", "box_acc@0.90")
@@ -32,7 +39,6 @@ TITLES = {
     "all": "all images",
     "single": "one object",
 }
-_WIDTH = 120
 # Those that are named, the most frequent ones.
 _REASONS = 12
 
@@ -68,7 +74,7 @@ def localised(
         progress(f"fitting thresholds, {i + 1} of {len(cells)}")
         entries.append(read_entries(folder, [key for index, key in units if index == i]))
         for name in STRATA:
-            part = Stratum.of(entries[i], name)
+            part = Stratum.of(entries[i].kept, name)
             scored[i, name] = score(part, cell.config["metric"], constant=entries[i].constant)
     paired = [one for name in STRATA for one in differences(cells, entries, scored, name)]
     return Localised(cells, labels, entries, scored, paired)
@@ -84,20 +90,21 @@ def write_localisation(said: Localised, folder: RunFolder) -> list[tuple[str, Pa
 
 def localisation_csv(said: Localised) -> str:
     """One line per cell, stratum and column."""
-    lines = []
+    columns_of, lines = CellColumns(said.cells), []
     for (i, stratum), scored in said.scored.items():
         left_out = said.entries[i].reasons.total()
         for column, found in scored.estimates.items():
             numbers = [number_text(x) for x in (found.value, found.low, found.high)]
-            lines.append([*_names(said, i), stratum, column, *numbers, str(scored.n), str(left_out)])
-    return _csv([*_header(said), "stratum", "column", "value", "low", "high", "n", "n_failed"], lines)
+            lines.append([*columns_of.names(i), stratum, column, *numbers, str(scored.n), str(left_out)])
+    return csv_text([*columns_of.header, "stratum", "column", "value", "low", "high", "n", "n_failed"], lines)
 
 
 def paired_csv(said: Localised) -> str:
     """One line per cell with a base, stratum and column."""
+    columns_of = CellColumns(said.cells)
     lines = [
         [
-            *_names(said, one.cell),
+            *columns_of.names(one.cell),
             one.stratum,
             one.column,
             *(number_text(x) for x in (one.value, one.low, one.high)),
@@ -108,7 +115,7 @@ def paired_csv(said: Localised) -> str:
         for one in said.paired
     ]
     columns = ["stratum", "column", "difference", "low", "high", "gained", "lost", "p", "p_holm", "n"]
-    return _csv([*_header(said), *columns], lines)
+    return csv_text([*columns_of.header, *columns], lines)
 
 
 def localisation_md(said: Localised) -> str:
@@ -127,25 +134,17 @@ def localisation_md(said: Localised) -> str:
 
 def localisation_text(said: Localised) -> str:
     """The table for the terminal: small objects first, they are what a box is worth looking for."""
-    from rich.console import Console
-    from rich.table import Table
-
-    sink = io.StringIO()
-    console = Console(file=sink, width=_WIDTH, force_terminal=False, highlight=False, markup=False)
+    head = ["cell", *(column[-3:] for column in _SHOWN), "mean", "95 % interval"]
+    parts = []
     for name in STRATA[:2]:
-        table = Table(title=_title(said, name), title_justify="left")
-        table.add_column("cell")
-        for column in (*_SHOWN, _MEAN, "95 % interval"):
-            table.add_column(column.removeprefix("box_acc@").removeprefix("box_acc_"), justify="right")
+        rows = []
         for i, label in enumerate(said.labels):
             found = said.scored[i, name].estimates
-            shown = [_percent(found[column].value) for column in (*_SHOWN, _MEAN)]
-            table.add_row(label, *shown, _interval(found[_MEAN]))
-        console.print(table)
-    console.print("box accuracy in per cent by IoU, and its mean over IoU .50 to .95")
-    for note in notes_on(said):
-        console.print(note)
-    return sink.getvalue().rstrip()
+            shown = [percent(found[column].value) for column in (*_SHOWN, _MEAN)]
+            rows.append([label, *shown, _span(found[_MEAN])])
+        parts.append(table_text(_title(said, name), head, rows))
+    parts.append("box accuracy in per cent by IoU, and its mean over IoU .50 to .95")
+    return "\n".join([*parts, *notes_on(said)])
 
 
 def notes_on(said: Localised) -> Iterable[str]:
@@ -181,8 +180,7 @@ def _conventions(said: Localised) -> list[str]:
 
 
 def _title(said: Localised, name: str) -> str:
-    sizes = sorted({said.scored[i, name].n for i in range(len(said.cells))})
-    n = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    n = sizes_text(said.scored[i, name].n for i in range(len(said.cells)))
     return f"{TITLES[name]} (n = {n})"
 
 
@@ -203,10 +201,10 @@ def _stratum_md(said: Localised, name: str) -> str:
     for i, label in enumerate(said.labels):
         found = said.scored[i, name].estimates
         more = ("top1_loc@0.50", "box_acc_oracle_mean", "box_acc_union_mean", "box_covers_frame")
-        values = [_percent(found[column].value) for column in (*_SHOWN, _MEAN)]
-        extra = [_percent(found[column].value) if column in found else "" for column in more]
-        rows.append([label, *values, _interval(found[_MEAN]), *extra])
-    return _md(head, rows)
+        values = [percent(found[column].value) for column in (*_SHOWN, _MEAN)]
+        extra = [percent(found[column].value) if column in found else "" for column in more]
+        rows.append([label, *values, _span(found[_MEAN]), *extra])
+    return markdown(head, rows)
 
 
 def _paired_md(said: Localised, pairs: Sequence[Difference]) -> str:
@@ -219,48 +217,9 @@ def _paired_md(said: Localised, pairs: Sequence[Difference]) -> str:
         mean = mine[_MEAN]
         tests = [mine[column] for column in _SHOWN]
         shown = [f"{one.gained} : {one.lost} ({number_text(one.p_holm)[:6]})" for one in tests]
-        span = _interval(Estimate(mean.value, mean.low, mean.high))
-        rows.append([said.labels[cell], said.labels[base], f"{100 * mean.value:+.1f}", span, *shown])
-    return _md(head, rows) + "\n\np: exact McNemar, Holm-adjusted over all cells and IoUs of this stratum."
+        rows.append([said.labels[cell], said.labels[base], f"{100 * mean.value:+.1f}", _span(mean), *shown])
+    return markdown(head, rows) + "\n\np: exact McNemar, Holm-adjusted over cells and IoUs of this stratum."
 
 
-def _md(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _percent(value: float | None) -> str:
-    return "—" if value is None else f"{100 * value:.1f}"
-
-
-def _interval(found: Estimate) -> str:
-    return (
-        "" if found.low is None or found.high is None else f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
-    )
-
-
-def _header(said: Localised) -> list[str]:
-    return [*_groups(said), *_swept(said)]
-
-
-def _names(said: Localised, i: int) -> list[str]:
-    cell = said.cells[i]
-    swept = [value_text(cell.swept[key]) if key in cell.swept else "" for key in _swept(said)]
-    return [*(cell.choices.get(group, "") for group in _groups(said)), *swept]
-
-
-def _groups(said: Localised) -> list[str]:
-    groups = dict.fromkeys(group for cell in said.cells for group in cell.choices)
-    return [group for group in groups if group != "metric"]
-
-
-def _swept(said: Localised) -> list[str]:
-    return sorted({key for cell in said.cells for key in cell.swept})
-
-
-def _csv(header: Sequence[str], lines: Iterable[list[str]]) -> str:
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(sorted(lines))
-    return sink.getvalue()
+def _span(found: Estimate | Difference) -> str:
+    return percent_span(found.low, found.high)

@@ -14,6 +14,9 @@ from nasbench.localize.boxes import IOU_GRID
 from nasbench.localize.thresholds import column_names, with_mean
 from nasbench.report.localisation import Entries, LocalisedCell, Scored, Stratum, interval, score
 
+# Of a cell's configuration, what decides its regions.
+_REGIONS = ("segmenter", "counts", "over")
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -66,7 +69,7 @@ def differences(
         both = []
         for i in (cell, base):
             whole = len(common) == len(entries[i].kept)
-            part = Stratum.of(entries[i], stratum, among=common)
+            part = Stratum.of(entries[i].kept, stratum, among=common)
             config = cells[i].config["metric"]
             both.append(scored[i, stratum] if whole else score(part, config, constant=entries[i].constant))
         if both[0].n:
@@ -109,6 +112,6 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def _but_regions(cell: LocalisedCell) -> str:
     """All that decides a cell's rows, but its regions."""
-    config: dict[str, Any] = {k: v for k, v in cell.config.items() if k not in ("segmenter", "counts")}
+    config: dict[str, Any] = {k: v for k, v in cell.config.items() if k not in _REGIONS}
     choices = {group: choice for group, choice in cell.choices.items() if group != "segmenter"}
     return canonical_json([choices, config])

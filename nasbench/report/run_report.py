@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench.errors import RunError
+from nasbench.report.gallery import Pictures
 from nasbench.report.labels import cell_labels
-from nasbench.report.localisation_plots import localisation_plots
-from nasbench.report.localisation_tables import (
-    Localised,
-    localisation_text,
-    localised,
-    write_localisation,
-)
+from nasbench.report.localisation_tables import Localised
 from nasbench.report.predicted import Drawn, predicted_boxes
 from nasbench.report.summary import SummaryRow, summarise, summary_csv
+from nasbench.report.wsol_report import wsol_report
 from nasbench.run.plan import Plan, Unit, artefact_images
 from nasbench.run.store import RunFolder
 
@@ -49,8 +45,13 @@ class Report:
     first_reason: str
 
 
-def write_report(plan: Plan, folder: RunFolder, progress: Callable[[str], None] = lambda _: None) -> Report:
-    """Derive the report of a finished run from its folder.
+def write_report(
+    plan: Plan,
+    folder: RunFolder,
+    progress: Callable[[str], None] = lambda _: None,
+    pictures: Pictures | None = None,
+) -> Report:
+    """Derive the report of a finished run from its folder; `pictures` makes those that the gallery asks for.
 
     Raises RunError for a damaged unit, and under `on_error=fail` for a row that failed in an earlier run;
     OSError.
@@ -65,13 +66,9 @@ def write_report(plan: Plan, folder: RunFolder, progress: Callable[[str], None] 
     labels = cell_labels([cell.choices for cell in plan.cells], [cell.swept for cell in plan.cells])
     text, said = "", None
     if plan.command == "wsol":
-        said = localised(folder, plan.cells, [(unit.cell, unit.key) for unit in plan.units], progress)
-        files += write_localisation(said, folder)
-        text = localisation_text(said)
+        text, more, said = wsol_report(plan, folder, progress, pictures)
+        files += more
     progress("drawing")
-    if said is not None:
-        for suffix, picture in localisation_plots(said).items():
-            files.append(("plot", folder.write_bytes(f"localisation.{suffix}", picture)))
     files.append(("picture", _write_sheet(plan, folder, labels, said)))
     if "overlays" in plan.settings.save:
         files.append(("overlays", _write_overlays(plan, folder, labels, said)))

@@ -7,7 +7,8 @@ from typing import Any
 
 from nasbench.errors import UsageError
 from nasbench.run.build import Parts
-from nasbench.run.device import randomised_classifier
+from nasbench.run.device import prepared_classifier, randomised_classifier
+from nasbench.run.segmentations import segmenter_nodes
 from nasbench.saliency.precomputed import Precomputed, digest, inventory
 
 _TARGETS = ("label", "prediction", "present")
@@ -17,19 +18,13 @@ def check_explanation(
     config: Mapping[str, Any], choices: Mapping[str, str], parts: Parts, device: str
 ) -> None:
     """Build the method, the network it explains and its segmenters. Raises UsageError, one line."""
-    target, counts = config["target"], config["counts"]
+    target = config["target"]
     if not (target in _TARGETS or (isinstance(target, int) and not isinstance(target, bool))):
         raise UsageError(f"target={target}: choose {', '.join(_TARGETS)} or a class index")
     _check_contract(parts.get("saliency", config["saliency"]), config["saliency"]["_target_"])
     randomised_classifier(parts, config, device)
-    if counts is None:
-        return
-    if not counts or min(counts) < 1:
-        raise UsageError(f"counts={counts}: give numbers of regions, at least 1 each, or null")
-    if choices["segmenter"] == "none":
-        raise UsageError(f"counts={counts}: segmenter=none has no regions to count")
-    for count in counts:
-        parts.get("segmenter", counted(config["segmenter"], choices["segmenter"], count))
+    for node in segmenter_nodes(config, choices["segmenter"]):
+        parts.get("segmenter", node)
 
 
 def _check_contract(method: Any, name: str) -> None:
@@ -41,20 +36,12 @@ def _check_contract(method: Any, name: str) -> None:
         )
 
 
-def counted(node: Mapping[str, Any], choice: str, count: int) -> dict[str, Any]:
-    """A segmenter's node brought to a number of regions. Raises UsageError where it cannot be."""
-    if node.get("match") is not None:
-        raise UsageError(
-            f"counts and segmenter.match={node['match']} both ask for numbers of regions; give one"
-        )
-    if node.get("scope", "image") != "image":
-        raise UsageError(
-            f"counts: the number of a clustering of many images is fixed (scope={node['scope']})"
-        )
-    for key in ("match", "n"):  # nas_tree meets any n by itself
-        if key in node:
-            return {**node, key: count}
-    raise UsageError(f"counts: segmenter={choice} has no key that brings it to a number of regions")
+def shares_forward(config: Mapping[str, Any], parts: Parts, device: str) -> bool:
+    """Whether the cell's method reads what one forward pass of the network as it is yields."""
+    reads = getattr(parts.get("saliency", config["saliency"]), "reads_final", None)
+    if reads is None or config["randomise"]:
+        return False
+    return bool(reads(prepared_classifier(parts, config, device)))
 
 
 def stored_maps(parts: Parts, config: Mapping[str, Any], ids: Sequence[str]) -> tuple[dict[str, str], str]:

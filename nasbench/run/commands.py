@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,10 +23,10 @@ class Command(Protocol):
     """A command's part in a task.
 
     Attributes:
-        metric: what it measures with, of ours.
+        metrics: what it measures with, of ours.
     """
 
-    metric: type
+    metrics: tuple[type, ...]
 
     def titles(self, metric: Any, truth: Truth) -> Sequence[str]:
         """The metric names a sample's rows carry, also when the sample cannot be read."""
@@ -40,7 +40,7 @@ class Command(Protocol):
 class Segment:
     """`nasbench segment`: scores of the regions themselves."""
 
-    metric: type = RegionScores
+    metrics: tuple[type, ...] = (RegionScores,)
 
     def titles(self, metric: RegionScores, truth: Truth) -> Sequence[str]:
         """See `Command`."""
@@ -61,7 +61,7 @@ class Segment:
 class Explain:
     """`nasbench explain`: the maps, and what they look like in numbers."""
 
-    metric: type = MapStatistics
+    metrics: tuple[type, ...] = (MapStatistics,)
 
     def titles(self, metric: MapStatistics, truth: Truth) -> Sequence[str]:
         """See `Command`."""
@@ -88,8 +88,19 @@ COMMANDS: dict[str, Command] = {"segment": Segment(), "explain": Explain(), "wso
 def check_metric(command: str, choice: str, metric: Any) -> None:
     """Refuse a metric of another command's. Raises UsageError."""
     for name, other in COMMANDS.items():
-        if isinstance(metric, other.metric) and other.metric is not COMMANDS[command].metric:
+        if isinstance(metric, other.metrics) and not isinstance(metric, COMMANDS[command].metrics):
             raise UsageError(f"metric={choice} is for nasbench {name}, not for nasbench {command}")
+
+
+def check_one_protocol(command: str, metrics: Mapping[str, Any]) -> None:
+    """Refuse, in one run, metrics that its report cannot set side by side. Raises UsageError.
+
+    `metrics` has the chosen ones by their choice.
+    """
+    kinds = {type(metric): choice for choice, metric in metrics.items()}
+    if command == "wsol" and len(kinds) > 1:
+        first, second, *_ = kinds.values()
+        raise UsageError(f"metric={first},{second}: two protocols are two runs, their numbers do not compare")
 
 
 def _region_scores(

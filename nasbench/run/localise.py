@@ -11,15 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from nasbench.data import Sample, View
-from nasbench.localize.boxes import IOU_GRID, areas, box_mask, checked_boxes, unit_boxes
+from nasbench.localize.boxes import IOU_GRID, areas, checked_boxes
+from nasbench.localize.choe_metric import ChoeAccuracy
 from nasbench.localize.maps import MapError
 from nasbench.localize.metric import (
-    BOX_SHARE,
     BOX_TITLES,
-    BOXES,
     COVERS,
-    ON_BOXES,
-    ON_MASK,
     OTSU,
     TOP,
     UNION,
@@ -29,41 +26,37 @@ from nasbench.localize.metric import (
     total_length,
     upsample,
 )
-from nasbench.localize.pixel_scores import (
-    pointing,
-    relevance_mass,
-    relevance_rank,
-    soft_f1,
-    soft_iou,
-)
-from nasbench.localize.union_box import best_union_box
+from nasbench.localize.union_box import best_union_box, refinement
 from nasbench.run.classes import model_class
 from nasbench.run.graph import BatchGraph
 from nasbench.run.maps import Explained, explained, scored, unscored
+from nasbench.run.pixel_rows import Masks, pixel_scores, truth_scores
 from nasbench.run.plan import Cell
+from nasbench.run.published import FITTED_LATER, published
 from nasbench.run.results import Result
 from nasbench.run.truth import Truth
 from nasbench.saliency.controls import ConstBox, FullBox
 from nasbench.segment.scores import Score
 
-FITTED_LATER = "the box is fitted on the other folds when the report is made: localisation.csv"
-
 
 class Localise:
     """`nasbench wsol`: boxes of the maps, right or wrong."""
 
-    metric: type = BoxAccuracy
+    metrics: tuple[type, ...] = (BoxAccuracy, ChoeAccuracy)
 
-    def titles(self, metric: BoxAccuracy, truth: Truth) -> Sequence[str]:
+    def titles(self, metric: BoxAccuracy | ChoeAccuracy, truth: Truth) -> Sequence[str]:
         """See `Command`."""
         return metric.titles(truth)
 
     def results(self, graph: BatchGraph, cell: Cell, truth: Truth) -> list[list[Result]]:
         """See `Command`."""
-        metric: BoxAccuracy = graph.parts.get("metric", cell.config["metric"])
+        metric: BoxAccuracy | ChoeAccuracy = graph.parts.get("metric", cell.config["metric"])
         found: list[list[Result]] = [[] for _ in graph.batch]
         for one in explained(graph, cell, truth):
-            found[one.image].append(_result(graph, cell, metric, one, truth))
+            if isinstance(metric, ChoeAccuracy):
+                found[one.image].append(published(graph, cell, metric, one, truth))
+            else:
+                found[one.image].append(_result(graph, cell, metric, one, truth))
         return found
 
 
@@ -94,7 +87,7 @@ def _with_boxes(
 ) -> Result:
     sample = graph.batch[one.image]
     method = graph.parts.get("saliency", cell.config["saliency"])
-    scores = _truth_scores(boxes, frame.size) + _top_scores(graph, cell, sample, one.image)
+    scores = truth_scores(boxes, frame.size) + _top_scores(graph, cell, sample, one.image)
     if isinstance(method, ConstBox):
         scores += [Score(name, None, FITTED_LATER, {}) for name in (*BOX_TITLES, COVERS)]
         return scored(cell, one, scores, **{**metric.conventions(), "box": "constant"})
@@ -107,7 +100,8 @@ def _with_boxes(
             return replace(unscored(cell, one), failed=str(error))
         scores += _box_scores(said)
     with graph.report.timed("pixels"):
-        scores += _pixel_scores(values, said, frame, sample, boxes, truth)
+        masks = Masks.of(sample, boxes, frame.size, frame.of_mask)
+        scores += pixel_scores(values, said.normalised, masks, truth)
     # A map without contrast is a fault, unless it is meant.
     fault = {"fault": said.fault} if said.fault and not isinstance(method, FullBox) else {}
     return scored(cell, one, scores, **metric.conventions(), **fault)
@@ -186,15 +180,6 @@ class _Frame:
         return np.asarray(read[0, 0].numpy(), dtype=np.float32)
 
 
-def _truth_scores(boxes: NDArray[np.float64], size: tuple[int, int]) -> list[Score]:
-    """What of the truth the report needs: the boxes, as shares of the frame's sides."""
-    unit = unit_boxes(boxes, size)
-    return [
-        Score(BOX_SHARE, float(areas(unit).max()), "", {}),
-        Score(BOXES, float(len(unit)), "", {}, [float(edge) for edge in unit.ravel()]),
-    ]
-
-
 def _top_scores(graph: BatchGraph, cell: Cell, sample: Sample, i: int) -> list[Score]:
     """Whether one of the image's classes is among the network's first guesses."""
     stand = {model_class(graph.parts, cell.config, label) for label in sample.labels} - {None}
@@ -218,44 +203,6 @@ def _box_scores(said: Found) -> list[Score]:
     return scores if said.otsu is None else [*scores, Score(OTSU, said.otsu, "", {})]
 
 
-def _pixel_scores(
-    values: NDArray[np.floating],
-    said: Found,
-    frame: _Frame,
-    sample: Sample,
-    boxes: NDArray[np.float64],
-    truth: Truth,
-) -> list[Score]:
-    """Of the highest point and the mass: against the boxes, and against the mask where there are masks."""
-    ignore = None if sample.ignore is None else frame.of_mask(sample.ignore)
-    inside = box_mask(boxes, frame.size)
-    found = dict(
-        zip(
-            ON_BOXES,
-            (pointing(values, inside, ignore=ignore), relevance_mass(values, inside, ignore=ignore)),
-            strict=True,
-        )
-    )
-    scores = [_meaningful(name, value, "boxes") for name, value in found.items()]
-    if truth != "mask":
-        return scores
-    if sample.mask is None:
-        return scores + [Score(name, None, "the image has no mask", {}) for name in ON_MASK]
-    mask = frame.of_mask(sample.mask)
-    on_mask = (
-        soft_iou(said.normalised, mask, ignore=ignore),
-        soft_f1(said.normalised, mask, ignore=ignore),
-        relevance_mass(values, mask, ignore=ignore),
-        relevance_rank(values, mask, ignore=ignore),
-    )
-    return scores + [_meaningful(name, value, "mask") for name, value in zip(ON_MASK, on_mask, strict=True)]
-
-
-def _meaningful(name: str, value: float | None, against: str) -> Score:
-    reason = "" if value is not None else "no pixel of the object counts, or nothing of the map is positive"
-    return Score(name, value, reason, {"against": against})
-
-
 def _union_score(
     graph: BatchGraph,
     cell: Cell,
@@ -265,14 +212,15 @@ def _union_score(
     boxes: NDArray[np.float64],
 ) -> list[Score]:
     """The IoU of the best box that any union of the regions has: an upper bound for every map over them."""
-    if one.labels is None or len(one.counts) > 1:
+    if not one.segmentations:
         return []
-    labels = one.labels
 
     def compute() -> float:
         with graph.report.timed("union"):
+            labels = refinement(one.segmentations)
             seen = labels if frame.source is None else labels.ravel()[frame.source]
             return best_union_box(seen, boxes)[1]
 
-    value: float = graph.once(["union", metric.space, graph.regions_key(cell), one.image], compute)
+    averaged = [cell.config["counts"], cell.config["over"]]
+    value: float = graph.once(["union", metric.space, graph.regions_key(cell), averaged, one.image], compute)
     return [Score(UNION, value, "", {"box": "best box around any pieces of regions"})]

@@ -13,19 +13,20 @@ from torch import Tensor
 
 from nasbench.errors import NasbenchError, RunError, SaliencyError
 from nasbench.models import Classifier
-from nasbench.run.checks import counted
+from nasbench.run.checks import shares_forward
 from nasbench.run.classes import model_class, no_counterpart
 from nasbench.run.device import randomised_classifier
 from nasbench.run.graph import BatchGraph
 from nasbench.run.plan import Cell
 from nasbench.run.results import Result
 from nasbench.run.rows import MET, MISSED
+from nasbench.run.segmentations import segmenter_nodes
 from nasbench.run.truth import Truth, object_mask
 from nasbench.saliency.base import Batch, Saliency
 from nasbench.saliency.layer import LayerMethod
 from nasbench.saliency.layercam import FusedLayerCam
 from nasbench.saliency.precomputed import Precomputed, to_view
-from nasbench.saliency.regions import multi_count, signed
+from nasbench.saliency.regions import signed, superpixelify
 from nasbench.segment.matching import is_met
 from nasbench.segment.scores import Score
 
@@ -47,8 +48,7 @@ class Explained:
         target: the class; None where it could not be told.
         map: float32, raw and (h, w) at the method's resolution; with regions (H, W) on the view's grid, each
             region at its mean. None where there is none.
-        labels: (H, W) int64, the regions, those of the last count if several; None without a segmenter.
-        counts: how many regions there are, in each segmentation that was averaged over.
+        segmentations: (H, W) int64 each, the regions it was averaged over; empty without a segmenter.
         reason: why there is no map, one line.
         without_meaning: whether the method means nothing for this network.
     """
@@ -56,10 +56,19 @@ class Explained:
     image: int
     target: int | None
     map: NDArray[np.float32] | None = None
-    labels: NDArray[np.int64] | None = None
-    counts: tuple[int, ...] = ()
+    segmentations: tuple[NDArray[np.int64], ...] = ()
     reason: str = ""
     without_meaning: bool = False
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """(H, W) int64, the regions, the last ones of several; None without a segmenter."""
+        return self.segmentations[-1] if self.segmentations else None
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many regions there are, in each of the segmentations."""
+        return tuple(int(labels.max()) + 1 for labels in self.segmentations)
 
 
 def explained(graph: BatchGraph, cell: Cell, truth: Truth) -> list[Explained]:
@@ -94,50 +103,58 @@ def unscored(cell: Cell, one: Explained, reason: str = "") -> Result:
 def _conventions(cell: Cell, one: Explained) -> dict[str, str]:
     """What a map rests on: class, sign, and of several counts of regions those found and whether as asked."""
     said = {"sign": str(cell.config["sign"]), "target": str(cell.config["target"])}
-    wanted = cell.config["counts"]
-    if not wanted or not one.counts:
-        return said
-    met = all(is_met(n, asked) for n, asked in zip(one.counts, wanted, strict=True))
-    return {**said, "counts": " ".join(map(str, one.counts)), "match": MET if met else MISSED}
+    found, wanted = one.counts, cell.config["counts"]
+    if found and (wanted or cell.config["over"]):
+        said["counts"] = " ".join(map(str, found))
+    if found and wanted:  # the counts are the innermost of what is averaged over
+        met = all(is_met(n, wanted[i % len(wanted)]) for i, n in enumerate(found))
+        said["match"] = MET if met else MISSED
+    return said
 
 
 def _on_regions(graph: BatchGraph, cell: Cell, one: Explained) -> Explained:
-    assert one.map is not None
-    segmentations, found = [], []
-    for at_count in _counted_cells(cell):
-        regions = graph.regions(at_count)[one.image]
-        count = regions.count
-        if regions.labels is None or count is None:
+    segmentations, painted = [], []
+    for node in segmenter_nodes(cell.config, cell.choices["segmenter"]):
+        at_node = cell.with_segmenter(node)
+        regions = graph.regions(at_node)[one.image]
+        if regions.labels is None:
             return Explained(one.image, one.target, reason=regions.reason)
-        if count == 1:
+        if regions.count == 1:
             return Explained(one.image, one.target, reason="one region only: its mean says nothing of places")
-        segmentations.append(torch.from_numpy(regions.labels)[None])
-        found.append(count)
-    with graph.report.timed("regions"):
-        painted = multi_count(torch.from_numpy(one.map)[None], segmentations)[0].numpy()
-    return Explained(one.image, one.target, painted, np.asarray(segmentations[-1][0]), tuple(found))
+        segmentations.append(regions.labels)
+        painted.append(_painted(graph, at_node, one, regions.labels))
+    mean: NDArray[np.float32] = np.asarray(np.mean(painted, axis=0, dtype=np.float64), dtype=np.float32)
+    return Explained(one.image, one.target, mean, tuple(segmentations))
 
 
-def _counted_cells(cell: Cell) -> list[Cell]:
-    """The cell at each of its counts of regions; itself where it has none."""
-    counts = cell.config["counts"]
-    if not counts:
-        return [cell]
-    choice = cell.choices["segmenter"]
-    return [cell.with_segmenter(counted(cell.config["segmenter"], choice, count)) for count in counts]
+def _painted(graph: BatchGraph, cell: Cell, one: Explained, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(H, W) the map with each region at its mean: computed once, however many averages it is part of."""
+
+    def compute() -> NDArray[np.float32]:
+        with graph.report.timed("regions"):
+            painted = superpixelify(torch.from_numpy(one.map)[None], torch.from_numpy(labels)[None])
+            return np.asarray(painted[0].numpy(), dtype=np.float32)
+
+    key = ["painted", _map_key(graph, cell), graph.regions_key(cell), one.image, one.target]
+    painted: NDArray[np.float32] = graph.once(key, compute)
+    return painted
+
+
+def _map_key(graph: BatchGraph, cell: Cell) -> list[Any]:
+    """What the cell's raw maps depend on."""
+    config = cell.config
+    own = [config["saliency"], config["target"], config["sign"], config["randomise"]]
+    return ["maps", *own, *graph.forward_key(cell)]
 
 
 def _raw(graph: BatchGraph, cell: Cell, truth: Truth) -> list[Explained]:
-    config = cell.config
-    key = ["maps", config["saliency"], config["target"], config["sign"], config["randomise"]]
-
     def compute() -> list[Explained]:
         asked = _asked(graph, cell)
         wanted = [(one.image, one.target) for one in asked if one.target is not None and not one.reason]
         maps = iter(_maps(graph, cell, wanted, truth))
         return [one if one.reason else next(maps) for one in asked]
 
-    explanations: list[Explained] = graph.once([*key, *graph.forward_key(cell)], compute)
+    explanations: list[Explained] = graph.once(_map_key(graph, cell), compute)
     return explanations
 
 
@@ -178,6 +195,9 @@ def _maps(graph: BatchGraph, cell: Cell, wanted: list[tuple[int, int]], truth: T
     views = graph.views(cell)
     pixels = graph.pixels(cell, classifier.input_size)
     masks = [_mask_on_view(graph, cell, i, truth) for i in range(len(views))]
+    final = None
+    if shares_forward(cell.config, graph.parts, graph.settings.device):
+        final = graph.features(cell).final
     found: list[Explained] = []
     for start in range(0, len(wanted), graph.settings.max_batch):
         part = wanted[start : start + graph.settings.max_batch]
@@ -187,6 +207,7 @@ def _maps(graph: BatchGraph, cell: Cell, wanted: list[tuple[int, int]], truth: T
             target=torch.tensor([c for _, c in part]),
             truth=torch.from_numpy(np.stack([masks[i] for i, _ in part])),
             max_batch=graph.settings.max_batch,
+            final=None if final is None else final[[i for i, _ in part]],
         )
         with graph.report.timed("maps"):
             maps = _called(method, classifier, batch)

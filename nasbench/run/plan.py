@@ -68,8 +68,7 @@ class Cell:
         config: its configuration, with paths.
         swept: swept key -> this cell's value.
         keyed: its configuration with digests in place of paths.
-        forward: names the forward pass it needs; None where it needs none.
-        passes: what that costs, in forwards an image.
+        forwards: the shared forward passes it needs, by name, with their cost in forwards an image.
         fit: the clusterings it needs, where its segmenter clusters more than an image.
     """
 
@@ -78,8 +77,7 @@ class Cell:
     config: dict[str, Any]
     swept: dict[str, Any]
     keyed: dict[str, Any]
-    forward: str | None
-    passes: int = 1
+    forwards: Mapping[str, int]
     fit: Fit | None = None
 
     @cached_property
@@ -194,7 +192,7 @@ class Plan:
     def forwards(self, tasks: Sequence[Task]) -> int:
         """Images these tasks send through a network: each once per distinct forward pass."""
         return sum(
-            sum({cell.forward: cell.passes for cell in task.cells if cell.forward}.values())
+            sum(dict(pass_ for cell in task.cells for pass_ in cell.forwards.items()).values())
             * len(task.units[0].samples)
             for task in tasks
         )

@@ -12,14 +12,23 @@ from nasbench.digest import canonical_json, digest_value
 from nasbench.errors import RunError, UsageError
 from nasbench.models import Classifier
 from nasbench.run.build import Parts
-from nasbench.run.checks import check_explanation, check_segmenter, foreign_classes, stored_maps
+from nasbench.run.checks import (
+    check_explanation,
+    check_segmenter,
+    foreign_classes,
+    shares_forward,
+    stored_maps,
+)
 from nasbench.run.classes import label_map_key
-from nasbench.run.commands import check_metric
+from nasbench.run.commands import check_metric, check_one_protocol
 from nasbench.run.device import prepared_classifier, source_classifier
 from nasbench.run.fitted import Fit, planned_fit
 from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
 from nasbench.run.plan import UNIT_SAMPLES, Cell, Plan, Settings, Unit
+from nasbench.run.segmentations import segmenter_nodes
 from nasbench.segment.base import Activations
+
+_PLAIN = Activations()
 
 
 def make_plan(
@@ -60,6 +69,8 @@ def make_plan(
             ]
             key = unit_key(command, cell.choices, cell.keyed, content, truth)
             units.append(Unit(key, index, block, part))
+    metrics = {cell.choices["metric"]: parts.get("metric", cell.config["metric"]) for cell in planned}
+    check_one_protocol(command, metrics)
     return Plan(
         command,
         tuple(planned),
@@ -110,21 +121,20 @@ class _Planner:
             raise UsageError(f"view.{error}") from error
         metric = self.parts.get("metric", config["metric"])
         check_metric(self.command, choices["metric"], metric)
+        if hasattr(metric, "check_view"):
+            metric.check_view(config["view"]["resize"])
         if "saliency" in config:
             check_explanation(config, choices, self.parts, self.settings.device)
         elif choices["segmenter"] == "none":
             raise UsageError("segmenter=none cuts nothing; choose a segmenter")
         segmenter = self.parts.get("segmenter", config["segmenter"])
         check_segmenter(segmenter, config["segmenter"]["_target_"])
-        activations: Activations = getattr(segmenter, "activations", Activations())
+        activations: Activations = getattr(segmenter, "activations", _PLAIN)
         reader = self._reader(config, segmenter, classifier, activations)
-        forward = None
-        reads_logits = config.get("target") == "prediction" or getattr(metric, "uses_logits", False)
-        if segmenter.uses_features or reads_logits:
-            forward = canonical_json(
-                [config["model"], config["view"], config["precision"], asdict(activations)]
-            )
         other = reader.describe() if activations.model is not None else None
+        forwards = self._forwards(config, choices, classifier)
+        if config.get("target") == "prediction" or getattr(metric, "uses_logits", False):
+            forwards[_forward_name(config, _PLAIN)] = _PLAIN.passes
         keyed = keyed_config(config, described, other)
         samples, _ = self.samples(config, choices)
         if "saliency" in config:
@@ -139,7 +149,7 @@ class _Planner:
             self.notes |= {fit.note: None} if fit.note else {}
             _check_one_fit(self.fits.setdefault(fit.path, fit), fit)
             keyed["segmenter"]["fit"] = fit.key
-        return Cell(index, choices, config, swept, keyed, forward, activations.passes, fit)
+        return Cell(index, choices, config, swept, keyed, forwards, fit)
 
     def samples(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Samples:
         """A cell's samples as (id, content digest), and the kind of its truth. Raises RunError."""
@@ -152,6 +162,23 @@ class _Planner:
             self.listed[key] = ({"name": name, "n": len(found[0]), "digest": digest}, found)
         return self.listed[key][1]
 
+    def _forwards(
+        self, config: dict[str, Any], choices: Mapping[str, str], classifier: Classifier
+    ) -> dict[str, int]:
+        """The forward passes that regions and map share, with their cost. Raises UsageError for a stage."""
+        forwards = {}
+        explains = "saliency" in config
+        nodes = segmenter_nodes(config, choices["segmenter"]) if explains else [config["segmenter"]]
+        for node in nodes:
+            segmenter = self.parts.get("segmenter", node)
+            activations: Activations = getattr(segmenter, "activations", _PLAIN)
+            self._reader(config, segmenter, classifier, activations)
+            if segmenter.uses_features:
+                forwards[_forward_name(config, activations)] = activations.passes
+        if explains and shares_forward(config, self.parts, self.settings.device):
+            forwards[_forward_name(config, _PLAIN)] = _PLAIN.passes
+        return forwards
+
     def _reader(
         self, config: dict[str, Any], segmenter: Any, classifier: Classifier, activations: Activations
     ) -> Classifier:
@@ -162,6 +189,10 @@ class _Planner:
         if hasattr(segmenter, "check_stages"):
             segmenter.check_stages(len(reader.stage_names))
         return reader
+
+
+def _forward_name(config: Mapping[str, Any], activations: Activations) -> str:
+    return canonical_json([config["model"], config["view"], config["precision"], asdict(activations)])
 
 
 def _check_one_fit(first: Fit, other: Fit) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _DERIVED_FILES = (
     "config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet",
     "localisation.csv", "localisation_paired.csv", "localisation.md", "localisation.svg", "localisation.png",
+    "gallery.png",
 )  # fmt: skip
 _FOLDERS = ("rows", "artefacts", "overlays", "maps")
 _LOCK = ".lock"

@@ -4,4 +4,4 @@ A new method is one class that follows `nasbench.saliency.base.Saliency`, its li
 YAML in `configs/saliency`; a user's own needs no line.
 """
 
-SCHEMA = 1
+SCHEMA = 2

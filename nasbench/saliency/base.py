@@ -46,6 +46,8 @@ class Batch:
         target: (B,) int64, the class to be explained in each image, all within the classifier's classes.
         truth: (B, H, W) bool, the object on the view's grid; None where the data set has none. For oracles.
         max_batch: images in one forward pass at most, whatever multiplies the inputs.
+        final: (B, C, h, w), what enters the pooling in a forward pass of x (`Features.final`); given to
+            methods whose `reads_final` says that they need no pass of their own then.
     """
 
     ids: tuple[str, ...]
@@ -53,6 +55,7 @@ class Batch:
     target: Tensor
     truth: Tensor | None = None
     max_batch: int = 16
+    final: Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,7 +66,8 @@ class Batch:
         """Image i alone, still as a batch of one."""
         part = slice(i, i + 1)
         truth = None if self.truth is None else self.truth[part]
-        return Batch(self.ids[part], self.x[part], self.target[part], truth, self.max_batch)
+        final = None if self.final is None else self.final[part]
+        return Batch(self.ids[part], self.x[part], self.target[part], truth, self.max_batch, final)
 
 
 class Saliency(Protocol):

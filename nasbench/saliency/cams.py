@@ -15,7 +15,7 @@ from nasbench.errors import UsageError
 from nasbench.models import Classifier
 from nasbench.saliency.base import Batch, Method
 from nasbench.saliency.layer import LayerMethod, ratio, weighted
-from nasbench.saliency.passes import in_chunks
+from nasbench.saliency.passes import final_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +47,17 @@ class Cam:
             return f"{classifier.name} classifies by a class token, not by the average of a grid"
         return f"the head of {classifier.name} is not one linear layer on the average of a grid"
 
+    def reads_final(self, classifier: Classifier) -> bool:
+        """Whether `Batch.final` is all it needs of a pass."""
+        return classifier.head_weights() is not None
+
     def __call__(self, classifier: Classifier, batch: Batch) -> Tensor:
         """Maps (B, h, w) float32 on the CPU, at the resolution of `final`; see `Saliency`."""
         weights = classifier.head_weights()
         if weights is None:
             raise UsageError(f"saliency=cam: {self.unsupported(classifier)}")
-
-        def run(x: Tensor, target: Tensor) -> Tensor:
-            final = classifier.features(x).final
-            maps = weighted(weights[target.to(weights.device)], final)
-            return (maps.relu() if self.relu else maps).cpu()
-
-        return in_chunks(run, batch.x, batch.target, max_batch=batch.max_batch)
+        maps = weighted(weights[batch.target.to(weights.device)], final_of(classifier, batch))
+        return (maps.relu() if self.relu else maps).cpu()
 
 
 class GradCam(LayerMethod):

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from nasbench.errors import UsageError
 from nasbench.models import Classifier
+from nasbench.models.graph import FINAL
 from nasbench.saliency.base import Batch, Method
-from nasbench.saliency.passes import in_chunks, target_scores
+from nasbench.saliency.passes import final_of, in_chunks, target_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,18 @@ class LayerMethod(ABC):
             return f"the logits of {classifier.name} do not depend on the grid of layer {layer}"
         return None
 
+    def reads_final(self, classifier: Classifier) -> bool:
+        """Whether `Batch.final` is all it needs: a linear head's gradients there are its weights."""
+        try:
+            on_final = self._layer(classifier) == FINAL
+        except UsageError:
+            return False
+        return on_final and (not self.uses_gradients or classifier.head_weights() is not None)
+
     def __call__(self, classifier: Classifier, batch: Batch) -> Tensor:
         """Maps (B, h, w) float32 on the CPU, at the layer's resolution; see `Saliency`."""
+        if self.reads_final(classifier):
+            return self._clipped(self._of_final(classifier, batch))
         layer = self._layer(classifier)
 
         def run(x: Tensor, target: Tensor) -> Tensor:
@@ -62,13 +73,24 @@ class LayerMethod(ABC):
                 grads = graph.grid(layer)  # where there are none, the rule does not read them
                 if self.uses_gradients:
                     grads = graph.gradients(target_scores(graph.logits, target).sum())[layer]
-                maps = self.rule(graph.grid(layer), grads)
-            return (maps.relu() if self.relu else maps).float().cpu()
+                return self._clipped(self.rule(graph.grid(layer), grads))
 
         try:
             return in_chunks(run, batch.x, batch.target, max_batch=batch.max_batch)
         except UsageError as error:
             raise UsageError(f"saliency.layer={self.layer}: {error}") from error
+
+    def _of_final(self, classifier: Classifier, batch: Batch) -> Tensor:
+        acts = grads = final_of(classifier, batch)
+        if self.uses_gradients:
+            weights = classifier.head_weights()
+            assert weights is not None
+            of_mean = weights[batch.target.to(weights.device)] / (acts.shape[2] * acts.shape[3])
+            grads = of_mean[:, :, None, None].expand_as(acts)
+        return self.rule(acts, grads)
+
+    def _clipped(self, maps: Tensor) -> Tensor:
+        return (maps.relu() if self.relu else maps).float().cpu()
 
     @abstractmethod
     def rule(self, acts: Tensor, grads: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nasbench.models import Classifier
 from nasbench.models.memory import in_halves
+from nasbench.saliency.base import Batch
 from nasbench.saliency.options import check_choice
 
 # What is explained: the target's logit, or its probability, which also falls as other classes' logits rise.
@@ -73,6 +74,13 @@ def gradients_at(
             x, target = torch.stack([p.x for p in chunk]), torch.stack([p.target for p in chunk])
             grads = halved(lambda x, target: input_gradients(classifier, x, target, score).cpu(), x, target)
             yield from zip(chunk, grads, strict=True)
+
+
+def final_of(classifier: Classifier, batch: Batch) -> Tensor:
+    """(B, C, h, w) float32, what enters the pooling: as given with the batch, else from a forward pass."""
+    if batch.final is not None:
+        return batch.final
+    return in_chunks(lambda x: classifier.features(x).final, batch.x, max_batch=batch.max_batch)
 
 
 def in_chunks(run: Callable[..., Tensor], *tensors: Tensor, max_batch: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scipy import ndimage
 from nasbench.localize.baselines import fit_const_boxes, full_box_iou, strata
 from nasbench.localize.boxes import IOU_GRID, MEAN_IOU
 from nasbench.localize.thresholds import fold_of, resample_counts
-from nasbench.localize.union_box import best_union_box
+from nasbench.localize.union_box import best_union_box, refinement
 from tests.localize.twins import half_open_iou
 
 
@@ -126,3 +126,13 @@ def test_best_union_by_hand():
     assert (box.tolist(), iou) == ([0, 0, 0, 0], 0.0)
     with pytest.raises(ValueError, match="whole numbers"):
         best_union_box(np.zeros((8, 8)), [[2, 2, 6, 6]])
+
+
+def test_a_refinement_tells_apart_what_any_segmentation_does():
+    rng = np.random.default_rng(5)
+    given = [rng.integers(0, n, (9, 8)) for n in (3, 4, 2)]
+    joint = refinement(given)
+    together = np.stack(given).reshape(3, -1).T
+    for i, j in product(range(72), repeat=2):
+        assert (joint.flat[i] == joint.flat[j]) == (together[i] == together[j]).all()
+    assert np.array_equal(refinement(given[:1]), given[0])

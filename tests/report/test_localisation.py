@@ -59,7 +59,7 @@ def few_resamples(monkeypatch):
 def scored(folder, rows, metric=CROSSFIT, *, stratum="all"):
     folder.write_rows("k", [row for found in rows for row in found])
     entries = read_entries(folder, ["k", "not there yet"])
-    return score(Stratum.of(entries, stratum), metric, constant=entries.constant)
+    return score(Stratum.of(entries.kept, stratum), metric, constant=entries.constant)
 
 
 def values(found, name="box_acc"):
@@ -218,7 +218,7 @@ def test_images_with_several_classes_are_drawn_whole(folder):
     found = scored(folder, twice)
     assert found.n == 80
     entries = read_entries(folder, ["k"])
-    part = Stratum.of(entries, "all")
+    part = Stratum.of(entries.kept, "all")
     assert np.array_equal(part.counts[:, ::2], part.counts[:, 1::2])
     assert np.array_equal(part.fold[::2], part.fold[1::2])
 

@@ -241,3 +241,20 @@ def test_randomised_weights_are_other_cells_and_other_maps(run, images, tmp_path
     assert set(found) == {0, 1, 2, "all"}
     assert len({tuple(found[depth]) for depth in found}) == 4
     assert len({row["cell"] for row in rows(tmp_path / "out")}) == 4
+
+
+def test_a_map_over_several_values_of_a_key_is_the_mean_of_those_at_each(run, images, tmp_path):
+    args = tiny_explain(images, "saliency=gradient", "segmenter=felzenszwalb", "--limit", "4")
+    for scale in (20, 60):
+        run(*args, f"segmenter.scale={scale}", "--out", f"at{scale}")
+    run(*args, "over.scale=[20,60]", "--out", "both")
+    run(*args, "over.scale=[60,20]", "over.sigma=[0.8]", "--out", "turned")
+    maps = {n: arrays(tmp_path / n, 4)["maps"] for n in ("at20", "at60", "both", "turned")}
+    assert not np.array_equal(maps["at20"], maps["at60"])
+    np.testing.assert_allclose(maps["both"], (maps["at20"] + maps["at60"]) / 2, rtol=1e-6)
+    assert np.array_equal(maps["both"], maps["turned"])
+    (first, *_) = rows(tmp_path / "both", metric="map_max")
+    sample = {"metric": "map_max", "sample": first["sample"]}
+    counts = [rows(tmp_path / n, **sample)[0]["n_regions"] for n in ("at20", "at60")]
+    assert json.loads(first["conventions"])["counts"] == " ".join(map(str, counts))
+    assert json.loads(first["config"])["over"] == {"scale": [20, 60]}

@@ -109,11 +109,12 @@ def test_each_image_is_forwarded_once_where_it_matters(run, images, monkeypatch)
 
     counting("features")
     counting("forward_graph")
-    more = ("saliency=gradcam", "segmenter=none,nas,grid,nas_tree", "target=prediction")
+    more = ("saliency=gradcam,cam,layercam", "segmenter=none,nas,grid,nas_tree", "target=prediction")
     args = tiny_explain(images, *more)
     run(*args, "--out", "out")
-    probes = 2  # of one random image each: which layer is the deepest, and whether it is read
-    assert seen == {"features": 12, "forward_graph": 12 + probes}
+    # Of one random image each: is the head linear; which layer is the deepest, and is it read.
+    probes = {"features": 1, "forward_graph": 2}
+    assert seen == {"features": 12 + probes["features"], "forward_graph": probes["forward_graph"]}
     seen.update(features=0)
     run(*tiny_explain(images, "saliency=random,centre", "--out", "blind"))
     assert seen["features"] == 0

@@ -91,7 +91,8 @@ def test_rows_can_be_read_alone(run, tmp_path):
     by_image = [r["metric"] for r in found if r["sample"] == found[0]["sample"] and r["saliency"] == "cam"]
     assert set(by_image) == {
         *BOXES, "box_covers_frame", "gt_box_share", "gt_boxes", "top1", "top5", "pointing", "energy",
-        "soft_iou", "soft_f1", "relevance_mass", "relevance_rank", "otsu_threshold", "box_union_iou",
+        "soft_iou", "soft_f1", "relevance_mass", "relevance_rank", "image_px_ap", "otsu_threshold",
+        "box_union_iou",
     }  # fmt: skip
     unions = [row["segmenter"] for row in found if row["metric"] == "box_union_iou"]
     assert set(unions) == {"grid"}
