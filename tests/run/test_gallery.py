@@ -42,7 +42,7 @@ def seen(monkeypatch):
         return write(said, folder, pictures)
 
     write = write_gallery
-    monkeypatch.setattr("nasbench.report.run_report.write_gallery", spy)
+    monkeypatch.setattr("nasbench.report.wsol_report.write_gallery", spy)
     return kept
 
 
