@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from nasbench.cli.explain import explain
+from nasbench.cli.lerf import lerf
 from nasbench.cli.ls import ls
 from nasbench.cli.segment import segment
 from nasbench.cli.wsol import wsol
@@ -26,6 +27,8 @@ app = typer.Typer(
 app.command("segment")(segment)
 app.command("explain")(explain)
 app.command("wsol")(wsol)
+app.command("leRF")(lerf)
+app.command("lerf", hidden=True)(lerf)
 app.command("ls")(ls)
 
 

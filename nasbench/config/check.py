@@ -80,7 +80,7 @@ def _check_values(plain: dict[str, Any], command: str) -> None:
         if value not in SAVE_CHOICES[command]:
             raise UsageError(f"save={value}: {hint(str(value), SAVE_CHOICES[command])}")
     for key, least in LEAST.items():
-        value = _at(plain, key)
+        value = _at(plain, key) if key.partition(".")[0] in plain else None  # else of another command
         if value is not None and value < least:
             raise UsageError(f"{key}={value} must be at least {least}")
     for key, most in MOST.items():

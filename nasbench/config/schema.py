@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from nasbench.config.faithfulness_schema import FAITHFULNESS_SCHEMAS
 from nasbench.config.localize_schema import LOCALIZE_SCHEMAS
 from nasbench.config.saliency_schema import SALIENCY_SCHEMAS, Target
 from nasbench.config.segmenter_schema import SEGMENTER_SCHEMAS
 
 # The groups a user chooses from, in the order of the summary's columns.
-GROUPS = ("model", "dataset", "saliency", "segmenter", "metric", "engine", "experiment")
+GROUPS = ("model", "dataset", "saliency", "segmenter", "imputer", "metric", "engine", "experiment")
 
 # What decides the rows of a command's cells; the rest of its primary config only decides how they are
 # computed.
@@ -24,6 +25,7 @@ CELL_KEYS: dict[str, tuple[str, ...]] = {
     "segment": _SEGMENT_KEYS,
     "explain": _EXPLAIN_KEYS,
     "wsol": _EXPLAIN_KEYS,
+    "lerf": (*_EXPLAIN_KEYS, "imputer", "units", "patch", "wrong"),
 }
 # Groups that some commands lack.
 CELL_GROUPS = {group for group in GROUPS if any(group in keys for keys in CELL_KEYS.values())}
@@ -179,10 +181,26 @@ class Explain(Primary):
     randomise: Any = 0
 
 
-PRIMARIES: dict[str, type[Primary]] = {"segment": Primary, "explain": Explain, "wsol": Explain}
+@dataclass
+class Lerf(Explain):
+    """`configs/lerf.yaml`."""
+
+    imputer: Any = None
+    units: str = "auto"
+    patch: int = 16
+    wrong: str = "keep"
+
+
+PRIMARIES: dict[str, type[Primary]] = {
+    "segment": Primary,
+    "explain": Explain,
+    "wsol": Explain,
+    "lerf": Lerf,
+}
 
 
 SCHEMAS: dict[str, type[Target]] = {
+    **FAITHFULNESS_SCHEMAS,
     **LOCALIZE_SCHEMAS,
     **SALIENCY_SCHEMAS,
     **SEGMENTER_SCHEMAS,
@@ -204,6 +222,8 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "view.resize": ("squash", "crop", "letterbox"),
     "view.interpolation": ("bilinear", "bicubic"),
     "sign": ("signed", "abs", "positive"),
+    "units": ("auto", "pixel", "patch", "regions"),
+    "wrong": ("keep", "skip", "prediction"),
 }
 # Lower bounds, likewise.
 LEAST: dict[str, int] = {
@@ -213,6 +233,7 @@ LEAST: dict[str, int] = {
     "engine.threads": 1,
     "sheet.images": 1,
     "sheet.columns": 1,
+    "patch": 1,
 }
 # Upper bounds. A sheet shows images of the first unit.
 MOST: dict[str, int] = {"sheet.images": 32}
@@ -226,4 +247,5 @@ SAVE_CHOICES = {
     "segment": ("labels", "overlays"),
     "explain": ("maps", "overlays"),
     "wsol": ("maps", "overlays"),
+    "lerf": ("maps", "overlays"),
 }

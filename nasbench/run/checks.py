@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasbench.errors import UsageError
+from nasbench.faithfulness.lattice_scores import LatticeScores
 from nasbench.run.build import Parts
 from nasbench.run.device import prepared_classifier, randomised_classifier
 from nasbench.run.segmentations import segmenter_nodes
@@ -34,6 +35,36 @@ def _check_contract(method: Any, name: str) -> None:
         raise UsageError(
             f"saliency: {name} is no saliency method: it has no {lacking[0]} (nasbench.saliency.base)"
         )
+
+
+def check_removal(config: Mapping[str, Any], choices: Mapping[str, str], parts: Parts) -> None:
+    """Build the imputer, and see that there is what is to be removed. Raises UsageError, one line."""
+    imputer = parts.get("imputer", config["imputer"])
+    if not callable(imputer) or not callable(getattr(imputer, "fill_for", None)):
+        name = config["imputer"]["_target_"]
+        raise UsageError(f"imputer: {name} is no imputer: it has no fill_for (nasbench.faithfulness.imputer)")
+    metric = parts.get("metric", config["metric"])
+    segmented = choices["segmenter"] != "none"
+    if not segmented and (config["units"] == "regions" or isinstance(metric, LatticeScores)):
+        wanted = "metric=lattice" if isinstance(metric, LatticeScores) else "units=regions"
+        raise UsageError(f"{wanted}: segmenter=none has no regions to remove; choose a segmenter")
+    if isinstance(metric, LatticeScores) and config["units"] not in ("auto", "regions"):
+        raise UsageError(f"metric=lattice removes regions, not units={config['units']}")
+    several = config["counts"] or config["over"]
+    if segmented and several and config["units"] in ("auto", "regions"):
+        raise UsageError("counts and over average over several segmentations; to remove regions, give one")
+
+
+def removal_forwards(config: Mapping[str, Any], parts: Parts) -> int:
+    """About how many images with something removed a cell sends through the network for each image."""
+    metric, node = parts.get("metric", config["metric"]), config["segmenter"]
+    count = node.get("match") or node.get("n") or node.get("k") or 10
+    if isinstance(metric, LatticeScores):
+        few = count <= metric.regions
+        return int(1 << count) if few else int(metric.samples * (count - 1))
+    by_regions = config["units"] == "regions" or (config["units"] == "auto" and len(node) > 1)
+    inner = count - 1 if by_regions else len(metric.grid.fractions) - 2
+    return 1 + int(inner) * len(metric.orders)
 
 
 def shares_forward(config: Mapping[str, Any], parts: Parts, device: str) -> bool:

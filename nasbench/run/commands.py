@@ -13,6 +13,7 @@ from nasbench.run.graph import BatchGraph
 from nasbench.run.localise import Localise
 from nasbench.run.maps import explained, scored, unscored
 from nasbench.run.plan import Cell
+from nasbench.run.relevance import Relevance
 from nasbench.run.results import Result
 from nasbench.run.truth import Truth, object_mask
 from nasbench.saliency.statistics import MapStatistics
@@ -82,7 +83,12 @@ class Explain:
         return found
 
 
-COMMANDS: dict[str, Command] = {"segment": Segment(), "explain": Explain(), "wsol": Localise()}
+COMMANDS: dict[str, Command] = {
+    "segment": Segment(),
+    "explain": Explain(),
+    "wsol": Localise(),
+    "lerf": Relevance(),
+}
 
 
 def check_metric(command: str, choice: str, metric: Any) -> None:

@@ -36,6 +36,13 @@ def bounded_features(classifier: Classifier, pixels: Tensor) -> Features:
     return in_halves(classifier.features, pixels, join=_joined, what=f"a forward pass of {classifier.name}")
 
 
+@torch.no_grad()
+def bounded_logits(classifier: Classifier, pixels: Tensor) -> Tensor:
+    """Logits (B, classes) float32 of pixels (B, 3, h, w) in [0, 1]; halved likewise. Raises RunError."""
+    what = f"a forward pass of {classifier.name}"
+    return in_halves(classifier.logits, pixels, join=lambda a, b: torch.cat([a, b]), what=what)
+
+
 def _joined(a: Features, b: Features) -> Features:
     stages = tuple(torch.cat(pair) for pair in zip(a.stages, b.stages, strict=True))
     return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from nasbench.run.build import Parts
 from nasbench.run.device import forward_size, prepared_classifier, source_classifier
 from nasbench.run.forward import activation_features
 from nasbench.run.plan import Cell, Settings
+from nasbench.run.store import RunFolder
 from nasbench.run.task_report import TaskReport
 from nasbench.segment.base import Activations, Segmenter, Views
 
@@ -41,8 +42,16 @@ class Regions:
 class BatchGraph:
     """What cells want of one batch; a node's key is its own configuration and that of what it needs."""
 
-    def __init__(self, batch: Sequence[Sample], parts: Parts, settings: Settings, report: TaskReport) -> None:
+    def __init__(
+        self,
+        batch: Sequence[Sample],
+        parts: Parts,
+        settings: Settings,
+        report: TaskReport,
+        folder: RunFolder | None = None,
+    ) -> None:
         self.batch = batch
+        self._folder = folder
         self.parts = parts
         self.report = report
         self.settings = settings
@@ -93,6 +102,15 @@ class BatchGraph:
         if name not in self._memo:
             self._memo[name] = compute()
         return self._memo[name]
+
+    def kept(self, kind: str, name: str) -> dict[str, NDArray[Any]] | None:
+        """What an earlier run in this folder kept; None where it did not, or the file is damaged."""
+        return None if self._folder is None else self._folder.read_kept(kind, name)
+
+    def keep(self, kind: str, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays in the run's folder for later runs. Raises OSError."""
+        if self._folder is not None:
+            self._folder.write_kept(kind, name, arrays)
 
     def segmenter_input(self, cell: Cell) -> tuple[Views, Features | None]:
         """What the cell's segmenter reads."""

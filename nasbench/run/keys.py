@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 import nasbench.data
+import nasbench.faithfulness
 import nasbench.localize
 import nasbench.models
 import nasbench.run
@@ -35,6 +36,7 @@ SCHEMAS = {
     "segment": nasbench.segment.SCHEMA,
     "saliency": nasbench.saliency.SCHEMA,
     "localize": nasbench.localize.SCHEMA,
+    "faithfulness": nasbench.faithfulness.SCHEMA,
 }
 
 

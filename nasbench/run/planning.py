@@ -14,8 +14,10 @@ from nasbench.models import Classifier
 from nasbench.run.build import Parts
 from nasbench.run.checks import (
     check_explanation,
+    check_removal,
     check_segmenter,
     foreign_classes,
+    removal_forwards,
     shares_forward,
     stored_maps,
 )
@@ -125,6 +127,8 @@ class _Planner:
             metric.check_view(config["view"]["resize"])
         if "saliency" in config:
             check_explanation(config, choices, self.parts, self.settings.device)
+            if "imputer" in config:
+                check_removal(config, choices, self.parts)
         elif choices["segmenter"] == "none":
             raise UsageError("segmenter=none cuts nothing; choose a segmenter")
         segmenter = self.parts.get("segmenter", config["segmenter"])
@@ -177,6 +181,8 @@ class _Planner:
                 forwards[_forward_name(config, activations)] = activations.passes
         if explains and shares_forward(config, self.parts, self.settings.device):
             forwards[_forward_name(config, _PLAIN)] = _PLAIN.passes
+        if "imputer" in config:  # its own, whatever other cells do
+            forwards[f"removal in {canonical_json(config)}"] = removal_forwards(config, self.parts)
         return forwards
 
     def _reader(

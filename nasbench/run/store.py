@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 _DERIVED_FILES = (
     "config.yaml", "manifest.json", "summary.csv", "sheet.png", "timings.parquet",
     "localisation.csv", "localisation_paired.csv", "localisation.md", "localisation.svg", "localisation.png",
-    "gallery.png",
+    "gallery.png", "relevance.csv", "relevance.md", "relevance.svg", "relevance.png",
 )  # fmt: skip
-_FOLDERS = ("rows", "artefacts", "overlays", "maps")
+_FOLDERS = ("rows", "artefacts", "overlays", "maps", "lattices")
+_PATTERNS = (
+    "rows/*.parquet", "artefacts/*.npz", "overlays/*/*.png", "maps/*/**/*.npy", "lattices/*.npz",
+)  # fmt: skip
 _LOCK = ".lock"
 # Says that a folder is a run's, and whose files below may be replaced.
 _MARKER = ".nasbench"
@@ -130,6 +133,24 @@ class RunFolder:
             raise RunError(f"{path}: lacks ids or images; delete it and run again")
         return found
 
+    def write_kept(self, kind: str, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays that other cells and later runs may read, by their name. Raises OSError."""
+        import numpy as np
+
+        sink = io.BytesIO()
+        np.savez_compressed(sink, allow_pickle=False, **arrays)
+        self.write_bytes(f"{kind}/{name}.npz", sink.getvalue())
+
+    def read_kept(self, kind: str, name: str) -> dict[str, NDArray[Any]] | None:
+        """What was kept under a name; None where nothing was, or where the file cannot be read."""
+        import numpy as np
+
+        try:
+            with np.load(self.path / kind / f"{name}.npz", allow_pickle=False) as arrays:
+                return {key: np.asarray(arrays[key]) for key in arrays.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+            return None
+
     def write_text(self, name: str, text: str) -> Path:
         """Write a derived file, whole or not at all."""
         path = self.path / name
@@ -194,6 +215,6 @@ class RunFolder:
         """Forget everything a run wrote, and nothing else."""
         for name in _DERIVED_FILES:
             (self.path / name).unlink(missing_ok=True)
-        for pattern in ("rows/*.parquet", "artefacts/*.npz", "overlays/*/*.png", "maps/*/**/*.npy"):
+        for pattern in _PATTERNS:
             for path in self.path.glob(pattern):
                 path.unlink()

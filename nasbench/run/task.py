@@ -62,7 +62,7 @@ def run_task(task: Task, parts: Parts, folder: RunFolder, settings: Settings) ->
     _check_fits(task)
     for start in range(0, len(samples), settings.max_batch):
         batch = samples[start : start + settings.max_batch]
-        graph = BatchGraph(batch, parts, settings, report)
+        graph = BatchGraph(batch, parts, settings, report, folder)
         for filling in fillings:
             titles = command.titles(parts.get("metric", filling.cell.config["metric"]), dataset.truth)
             views = graph.views(filling.cell)

@@ -1,0 +1,346 @@
+"""`nasbench leRF` on a batch: parts of images are removed in a map's order, and the score is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nasbench.digest import digest_bytes, digest_value
+from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
+from nasbench.faithfulness.imputer import Imputer
+from nasbench.faithfulness.lattice import MAX_REGIONS, subset_masks
+from nasbench.faithfulness.lattice_scores import LATTICE, SAMPLED, LatticeScores, Said
+from nasbench.faithfulness.orders import Floats, Units, patch_units, pixel_units, region_units
+from nasbench.faithfulness.relevance import (
+    CURVES,
+    CurvesFound,
+    RelevanceCurves,
+    RelevancePlan,
+    flat_curve,
+)
+from nasbench.faithfulness.sampled import visits
+from nasbench.localize.metric import upsample
+from nasbench.run.forward import bounded_logits
+from nasbench.run.graph import BatchGraph
+from nasbench.run.keys import SCHEMAS, numeric_versions
+from nasbench.run.maps import Explained, explained, scored, unscored
+from nasbench.run.plan import Cell
+from nasbench.run.results import Result
+from nasbench.run.truth import Truth
+from nasbench.segment.scores import Score
+
+WRONG = "the model gets the image wrong (wrong=skip)"
+
+
+class Relevance:
+    """`nasbench leRF`: relevance curves, or a map's place among all orders."""
+
+    metrics: tuple[type, ...] = (RelevanceCurves, LatticeScores)
+
+    def titles(self, metric: RelevanceCurves | LatticeScores, truth: Truth) -> Sequence[str]:
+        """See `Command`."""
+        return metric.titles(truth)
+
+    def results(self, graph: BatchGraph, cell: Cell, truth: Truth) -> list[list[Result]]:
+        """See `Command`."""
+        asked = cell
+        if cell.config["wrong"] == "prediction":  # where the model is right that is the label
+            asked = replace(cell, config={**cell.config, "target": "prediction"})
+        metric: RelevanceCurves | LatticeScores = graph.parts.get("metric", cell.config["metric"])
+        ready: list[_Ready] = []
+        found: list[list[Result]] = [[] for _ in graph.batch]
+        for one in explained(graph, asked, truth):
+            reason, without_meaning = _refusal(graph, cell, one)
+            if one.map is None:
+                found[one.image].append(unscored(asked, one))
+            elif reason:
+                failed = unscored(asked, one, reason)
+                found[one.image].append(replace(failed, without_meaning=without_meaning))
+            else:
+                ready.append(_Ready.of(graph, cell, one))
+        if isinstance(metric, RelevanceCurves):
+            results = _curves(graph, asked, metric, ready)
+        else:
+            results = _lattices(graph, asked, metric, ready)
+        for one_ready, result in zip(ready, results, strict=True):
+            found[one_ready.one.image].append(result)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A map whose image can be taken apart.
+
+    Attributes:
+        one: the explanation.
+        image: (3, H, W).
+        units: what is removed as a whole.
+        values: (H, W) the map on the view's grid.
+        target: the class whose score is watched.
+        full: (2,) terms of the untouched image.
+        correct: whether the class is the network's first guess.
+    """
+
+    one: Explained
+    image: Tensor
+    units: Units
+    values: NDArray[np.floating]
+    target: int
+    full: Floats
+    correct: bool
+
+    @classmethod
+    def of(cls, graph: BatchGraph, cell: Cell, one: Explained) -> _Ready:
+        assert one.map is not None
+        assert one.target is not None
+        size = graph.classifier(cell).input_size
+        logits = graph.features(cell).logits[one.image]
+        return cls(
+            one,
+            graph.pixels(cell, size)[one.image],
+            _units(graph, cell, one.image),
+            one.map if one.map.shape == size else upsample(one.map, size),
+            one.target,
+            terms_of(logits[None], one.target)[0],
+            int(logits.argmax()) == one.target,
+        )
+
+    def job(self, graph: BatchGraph, masks: NDArray[np.bool_], *, by_regions: bool) -> Job:
+        """Masks (M, H, W) of this image."""
+        labels = torch.from_numpy(self.units.labels) if by_regions else None
+        return Job(self.image, graph.batch[self.one.image].id, self.target, masks, labels)
+
+
+def by_regions(cell: Cell) -> bool:
+    """Whether a cell removes regions, not pixels or patches."""
+    units, segmented = cell.config["units"], cell.choices["segmenter"] != "none"
+    return units == "regions" or (units == "auto" and segmented)
+
+
+def _units(graph: BatchGraph, cell: Cell, i: int) -> Units:
+    size = graph.classifier(cell).input_size
+    if not by_regions(cell):
+        side = 1 if cell.config["units"] != "patch" else int(cell.config["patch"])
+        units: Units = graph.once(
+            ["units", list(size), side], lambda: pixel_units(size) if side == 1 else patch_units(size, side)
+        )
+        return units
+
+    def compute() -> Units:
+        labels = graph.regions(cell)[i].labels
+        assert labels is not None
+        return region_units(labels)
+
+    of_regions: Units = graph.once(["units", graph.regions_key(cell), i], compute)
+    return of_regions
+
+
+def _refusal(graph: BatchGraph, cell: Cell, one: Explained) -> tuple[str, bool]:
+    """Why a map's image is not taken apart, and whether that is no mistake."""
+    logits = graph.features(cell).logits[one.image]
+    if not bool(torch.isfinite(logits).all()):
+        return "the network's outputs are NaN or infinite", False
+    if cell.config["wrong"] == "skip" and one.target is not None and int(logits.argmax()) != one.target:
+        return WRONG, True
+    return "", False
+
+
+def _forward(graph: BatchGraph, cell: Cell) -> Callable[[Tensor], Tensor]:
+    classifier = graph.classifier(cell)
+
+    def forward(images: Tensor) -> Tensor:
+        graph.report.forwards += len(images)
+        return bounded_logits(classifier, images)
+
+    return forward
+
+
+def _imputer(graph: BatchGraph, cell: Cell) -> Imputer:
+    imputer: Imputer = graph.parts.get("imputer", cell.config["imputer"])
+    return imputer
+
+
+def _empties(graph: BatchGraph, cell: Cell) -> Tensor:
+    """(B, classes) logits of the batch's images removed whole: one for all methods, units and orders."""
+
+    def compute() -> Tensor:
+        imputer, forward = _imputer(graph, cell), _forward(graph, cell)
+        pixels = graph.pixels(cell, graph.classifier(cell).input_size)
+        whole = torch.ones((1, *pixels.shape[2:]), dtype=torch.bool)
+        with graph.report.timed("removal"):
+            gone = [
+                imputer(image, whole, sample.id) for image, sample in zip(pixels, graph.batch, strict=True)
+            ]
+            return forward(torch.cat(gone)).cpu()
+
+    key = ["empties", cell.config["imputer"], *graph.forward_key(cell)]
+    empties: Tensor = graph.once(key, compute)
+    return empties
+
+
+def _scored_masks(
+    graph: BatchGraph, cell: Cell, ready: Sequence[_Ready], masks: Sequence[NDArray[np.bool_]]
+) -> list[Floats]:
+    """Terms of each image's masks; images and steps share batches."""
+    regions = by_regions(cell)
+    jobs = [one.job(graph, own, by_regions=regions) for one, own in zip(ready, masks, strict=True)]
+    with graph.report.timed("removal"):
+        return evaluate(
+            _forward(graph, cell), jobs, _imputer(graph, cell), max_batch=graph.settings.max_batch
+        )
+
+
+def _curves(graph: BatchGraph, cell: Cell, metric: RelevanceCurves, ready: Sequence[_Ready]) -> list[Result]:
+    regions = by_regions(cell)
+    with graph.report.timed("orders"):
+        plans = [
+            RelevancePlan.of_map(
+                metric, one.values, one.units, graph.batch[one.one.image].id, by_regions=regions
+            )
+            for one in ready
+        ]
+    terms = _scored_masks(graph, cell, ready, [plan.masks for plan in plans])
+    results = []
+    for one, plan, own in zip(ready, plans, terms, strict=True):
+        empty = terms_of(_empties(graph, cell)[one.one.image][None], one.target)[0]
+        try:
+            found = plan.curves(metric, own, one.full, empty)
+            if "random" in metric.orders:
+                found = found.and_(_random(graph, cell, metric, one, empty))
+            scores = _curve_scores(metric, found)
+        except ValueError as error:
+            results.append(replace(unscored(cell, one.one), failed=str(error)))
+            continue
+        results.append(_scored(graph, cell, metric, one, scores))
+    return results
+
+
+def _random(
+    graph: BatchGraph, cell: Cell, metric: RelevanceCurves, one: _Ready, empty: Floats
+) -> CurvesFound:
+    """Curves of random orders: one evaluation for all maps over the same units."""
+
+    def compute() -> tuple[RelevancePlan, Floats]:
+        plan = RelevancePlan.of_random(
+            metric, one.units, graph.batch[one.one.image].id, by_regions=by_regions(cell)
+        )
+        return plan, _scored_masks(graph, cell, [one], [plan.masks])[0]
+
+    key = ["random curves", cell.config["metric"], cell.config["imputer"], *_units_key(graph, cell)]
+    plan, terms = graph.once([*key, one.one.image, one.target], compute)
+    found: CurvesFound = plan.curves(metric, terms, one.full, empty)
+    return found
+
+
+def _units_key(graph: BatchGraph, cell: Cell) -> list[Any]:
+    units = graph.regions_key(cell) if by_regions(cell) else [cell.config["units"], cell.config["patch"]]
+    return [units, *graph.forward_key(cell)]
+
+
+def _curve_scores(metric: RelevanceCurves, found: CurvesFound) -> list[Score]:
+    scores = []
+    for which in metric.orders:
+        areas = found.areas(which)
+        curve = flat_curve(found.curves[which][0])
+        scores.append(Score(CURVES[which], float(areas.mean()), "", {}, curve))
+        if metric.seeds > 1 and which != "random":
+            scores.append(Score(f"{CURVES[which]}_sd", float(areas.std(ddof=1)), "", {}))
+    for name in metric.names:
+        value = found.measure(name, metric)
+        reason = "" if value is not None else "IROF is of regions, and of a score above 0"
+        scores.append(Score(name, value, reason, {}))
+    return [*scores, Score("full", found.full, "", {}), Score("empty", found.empty, "", {})]
+
+
+def _lattices(graph: BatchGraph, cell: Cell, metric: LatticeScores, ready: Sequence[_Ready]) -> list[Result]:
+    results = []
+    for one in ready:
+        few = one.units.count <= min(metric.regions, MAX_REGIONS)
+        try:
+            if few:
+                terms = _subsets(graph, cell, one)
+                said = metric.of_subsets(terms, one.values, one.units)
+                scores = _lattice_scores(metric, said, terms)
+            else:
+                scores = _sampled_scores(graph, cell, metric, one)
+        except ValueError as error:
+            results.append(replace(unscored(cell, one.one), failed=str(error)))
+            continue
+        results.append(_scored(graph, cell, metric, one, scores))
+    return results
+
+
+def _lattice_scores(metric: LatticeScores, said: dict[str, Said], terms: Floats) -> list[Score]:
+    own = [float(value) for value in terms.ravel()]
+    scores = [
+        Score(LATTICE, float(len(terms)), "", {"curve": "logit and others' log-sum-exp of subsets"}, own)
+    ]
+    named = (name for name in metric.titles() if name in said)
+    return scores + [Score(name, said[name][0], said[name][1], {}) for name in named]
+
+
+def _sampled_scores(graph: BatchGraph, cell: Cell, metric: LatticeScores, one: _Ready) -> list[Score]:
+    sample = graph.batch[one.one.image].id
+
+    def compute() -> tuple[Any, Floats]:
+        drawn = visits(metric.drawn(one.units, sample))
+        masks = drawn.masks(np.arange(len(drawn.subsets)))
+        return drawn, _scored_masks(graph, cell, [one], [masks])[0]
+
+    key = ["sampled orders", cell.config["metric"], cell.config["imputer"], *_units_key(graph, cell)]
+    drawn, terms = graph.once([*key, one.one.image, one.target], compute)
+    own = metric.own_orders(one.values, one.units)
+    own_terms = _scored_masks(graph, cell, [one], [own.masks(np.arange(len(own.subsets)))])[0]
+    said = metric.of_samples(drawn, terms, own, own_terms)
+    why = f"{one.units.count} regions: over {min(metric.regions, MAX_REGIONS)}, orders are sampled"
+    names = [*SAMPLED, *(name for name in metric.titles() if name != "correct")]
+    return [Score(name, *said.get(name, (None, why)), {"samples": str(metric.samples)}) for name in names]
+
+
+def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
+    """(2^K, 2) terms of all subsets of an image's regions: computed once, and kept for later runs.
+
+    Each image has its own batches, so that what is kept does not change what the others' passes see.
+    """
+
+    def compute() -> Floats:
+        kept = graph.kept("lattices", name)
+        if kept is not None and kept["terms"].shape == (1 << one.units.count, 2):
+            return np.asarray(kept["terms"], dtype=np.float64)
+        masks = subset_masks(one.units, np.arange(1 << one.units.count))
+        terms = _scored_masks(graph, cell, [one], [masks])[0]
+        graph.keep("lattices", name, {"terms": terms, "labels": one.units.labels.astype(np.uint16)})
+        return terms
+
+    parts = {key: cell.keyed[key] for key in ("model", "view", "precision", "segmenter", "imputer", "seed")}
+    sources = cell.keyed.get("sources", {})
+    image = digest_bytes(np.ascontiguousarray(graph.batch[one.one.image].image).tobytes())
+    sample = graph.batch[one.one.image].id
+    name = digest_value([parts, sources, sample, image, one.target, SCHEMAS, numeric_versions()])
+    terms: Floats = graph.once(["lattice", name], compute)
+    return terms
+
+
+def _scored(
+    graph: BatchGraph,
+    cell: Cell,
+    metric: RelevanceCurves | LatticeScores,
+    one: _Ready,
+    scores: Sequence[Score],
+) -> Result:
+    units = cell.config["units"] if not by_regions(cell) else "regions"
+    said = {
+        **metric.conventions(),
+        **_imputer(graph, cell).conventions(),
+        "units": {"auto": "pixel", "patch": f"patches of {cell.config['patch']}"}.get(units, units),
+        "wrong": str(cell.config["wrong"]),
+    }
+    flat = {"fault": "constant"} if float(one.values.min()) == float(one.values.max()) else {}
+    correct = Score("correct", float(one.correct), "", {})
+    return scored(cell, one.one, [*scores, correct], **said, **flat)
