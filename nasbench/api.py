@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nasbench.errors import SaliencyError, UsageError
+from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
+from nasbench.faithfulness.imputers import IMPUTERS, Imputer
+from nasbench.faithfulness.orders import Units, pixel_units, region_units
+from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan
+from nasbench.localize.metric import upsample
 from nasbench.models import Classifier
 from nasbench.saliency.base import Batch, Saliency
 from nasbench.saliency.passes import in_chunks
@@ -96,6 +103,121 @@ def explain(
     if regions is not None:
         maps = superpixelify(maps, regions)
     return maps.to(x.device)
+
+
+def lerf(
+    model: Classifier | nn.Module,
+    x: Tensor,
+    maps: Tensor,
+    labels: Tensor | None = None,
+    target: int | Sequence[int] | Tensor | None = None,
+    *,
+    imputer: str | Imputer = "dataset_mean",
+    max_batch: int = 16,
+    **options: Any,
+) -> list[CurvesFound]:
+    """Relevance curves of maps: parts of each image are removed in its map's order, the score is watched.
+
+        maps = nasbench.explain(model, x, target=207)
+        for found in nasbench.lerf(model, x, maps, nasbench.nas(model, x, k=8), target=207):
+            print(found.areas("lerf"), found.areas("random"), found.curves["lerf"][0].removed)
+
+    Args:
+        model: a Classifier, or a timm network (which is copied, not changed; its own mean and std apply).
+        x: (B, 3, H, W) float RGB in [0, 1], at the size the model reads.
+        maps: (B, h, w) raw maps; upsampled bilinearly where they are smaller than x.
+        labels: (B, H, W) int64, regions, contiguous from 0 in each image, which are removed as a whole in the
+            order of their means; None removes pixels.
+        target: the class whose score is watched: one for all images, or one each; None is what the model
+            predicts.
+        imputer: what takes the place of what is removed: a name of `nasbench.faithfulness.imputers.IMPUTERS`
+            with its defaults, or an imputer.
+        max_batch: images in one pass at most, steps and images sharing passes.
+        options: of `nasbench.faithfulness.relevance.RelevanceCurves`: orders, steps or fractions, score, tie,
+            seeds, draws, seed. In place of an image's id a seed goes with its place in x.
+
+    Returns:
+        For each image its `curves` by kind (`lerf`, `morf`, `random`), each with `removed` and `scores`, and
+        `areas(kind)`, `full` and `empty`; `measure(name, RelevanceCurves(...))` has SRG and the others.
+
+    Raises:
+        UsageError: an unknown imputer or option, an option out of range, a target beyond the classes.
+        ValueError: x, maps, labels or targets are not of these shapes and types, maps are not finite, or the
+            network's outputs are NaN or infinite.
+    """
+    metric = _metric(options)
+    classifier = _classifier(model, x)
+    if max_batch < 1:
+        raise UsageError(f"max_batch={max_batch} must be at least 1")
+    filler = _imputer(imputer)
+    targets = _targets(classifier, x, target, max_batch).tolist()
+    images = x.detach().float().cpu()
+    values = _on_grid(maps, images)
+    units = _units(labels, images)
+    ids = _ids(x)
+    with torch.no_grad():
+        logits = in_chunks(classifier.logits, images, max_batch=max_batch)
+        plans = [
+            [
+                RelevancePlan.of_map(metric, values[i], units[i], name, by_regions=labels is not None),
+                RelevancePlan.of_random(metric, units[i], name, by_regions=labels is not None),
+            ]
+            for i, name in enumerate(ids)
+        ]
+        whole = np.ones((1, *images.shape[2:]), dtype=np.bool_)
+        jobs = [
+            Job(images[i], name, targets[i], masks, None if labels is None else labels[i].cpu())
+            for i, name in enumerate(ids)
+            for masks in (whole, *(plan.masks for plan in plans[i] if len(plan.masks)))
+        ]
+        terms = iter(evaluate(classifier.logits, jobs, filler, max_batch=max_batch))
+    found = []
+    for i, own in enumerate(plans):
+        full, empty = terms_of(logits[i : i + 1], targets[i])[0], next(terms)[0]
+        scored = [
+            plan.curves(metric, next(terms) if len(plan.masks) else np.empty((0, 2)), full, empty)
+            for plan in own
+        ]
+        found.append(scored[0].and_(scored[1]))
+    return found
+
+
+def _metric(options: dict[str, Any]) -> RelevanceCurves:
+    """The metric without derived measures, which the caller takes. Raises UsageError naming the option."""
+    known = {field.name for field in fields(RelevanceCurves)} - {"names"}
+    for key in options:
+        if key not in known:
+            raise UsageError(f"lerf: unknown option {key}; choose of {', '.join(sorted(known))}")
+    if options.get("fractions") is not None:
+        options = {"steps": None, **options}
+    return RelevanceCurves(names=(), **options)
+
+
+def _imputer(given: str | Imputer) -> Imputer:
+    if not isinstance(given, str):
+        return given
+    if given not in IMPUTERS:
+        raise UsageError(f"imputer={given}: choose of {', '.join(IMPUTERS)}")
+    return IMPUTERS[given]()
+
+
+def _on_grid(maps: Tensor, images: Tensor) -> list[np.ndarray[Any, np.dtype[np.floating]]]:
+    """Each map (H, W) on the images' grid. Raises ValueError."""
+    if maps.ndim != 3 or len(maps) != len(images) or not maps.is_floating_point():  # noqa: PLR2004
+        raise ValueError(f"maps are {maps.dtype} {tuple(maps.shape)}; expected floating point (B, h, w)")
+    size = (int(images.shape[2]), int(images.shape[3]))
+    given = [np.asarray(one.numpy()) for one in maps.detach().float().cpu()]
+    return [one if one.shape == size else upsample(one, size) for one in given]
+
+
+def _units(labels: Tensor | None, images: Tensor) -> list[Units]:
+    """What is removed of each image. Raises ValueError."""
+    size = (int(images.shape[2]), int(images.shape[3]))
+    if labels is None:
+        return [pixel_units(size)] * len(images)
+    if labels.dtype != torch.int64 or tuple(labels.shape) != (len(images), *size):
+        raise ValueError(f"labels are {labels.dtype} {tuple(labels.shape)}; expected int64 (B, H, W)")
+    return [region_units(one.cpu().numpy()) for one in labels]
 
 
 def _maps(saliency: Saliency, classifier: Classifier, batch: Batch) -> Tensor:
