@@ -3,11 +3,11 @@
 Run: python scripts/bench_lerf.py [--images 4] [--repeats 3] [--steps 10] [--out FILE.md]
 
 One process, one thread, ResNet-50 at 224 x 224 with random weights (no weight changes what a pass costs),
-images of smooth noise. "Bare" sends as many ready images through the network in batches of 16. Each row of ours
+images of smooth noise. "Bare" sends as many ready images through the network in batches of 16. A row of ours
 is all of a curve: ordering, masks, imputation, forwards, areas; LeRF and MoRF of one map, both ends shared.
-Seconds are of this process's processor, so that other processes disturb less; each repeat times everything once,
-in turn, and medians are given. pytorch-grad-cam's ROAD is given the same fractions, one image at a time as it
-asks.
+Seconds are of this process's processor, so that other processes disturb less; each repeat times everything
+once, in turn, and medians are given. pytorch-grad-cam's ROAD is given the same fractions, one image at a time
+as it asks.
 """
 
 from __future__ import annotations

@@ -7,18 +7,27 @@ from typing import Annotated
 
 import typer
 
-_LISTS = {"models": "model", "datasets": "dataset", "segmenters": "segmenter", "saliency": "saliency"}
+_LISTS = {
+    "models": "model",
+    "datasets": "dataset",
+    "segmenters": "segmenter",
+    "saliency": "saliency",
+    "imputers": "imputer",
+    "metrics": "metric",
+    "experiments": "experiment",
+}
+_WHAT = typer.Argument(metavar="|".join(_LISTS), help="What to list.")
 
 
 def ls(
-    what: Annotated[str, typer.Argument(metavar="models|datasets|segmenters|saliency", help="What to list.")],
+    what: Annotated[str, _WHAT],
     pattern: Annotated[
         str | None, typer.Argument(help="A name, `*` and `?` allowed.", show_default=False)
     ] = None,
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """List what can be chosen: models, datasets, segmenters or saliency methods.
+    """List what can be chosen.
 
     **Examples**
 

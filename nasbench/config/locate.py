@@ -51,7 +51,7 @@ def config_file(group: str, choice: str) -> Path:
 
 def describe(group: str, choice: str) -> str:
     """The first comment of a choice's file: what it is, in one line."""
-    return next(iter(_comments(group, choice)), "")
+    return next((said for said in _comments(group, choice) if not said.startswith("@package")), "")
 
 
 def limitation(group: str, choice: str) -> str:
