@@ -20,7 +20,7 @@ ARROWS = {
     "localize": set(),
     "faithfulness": {"models", "segment"},
     "run": {"data", "models", "saliency", "segment", "localize", "faithfulness"},
-    "report": {"run", "localize"},
+    "report": {"run", "localize", "faithfulness"},
 }
 LEAVES = {"atomic", "errors", "digest", "rng"}
 

@@ -15,6 +15,7 @@ from nasbench.report.gallery import Pictures
 from nasbench.report.labels import cell_labels
 from nasbench.report.localisation_tables import Localised
 from nasbench.report.predicted import Drawn, predicted_boxes
+from nasbench.report.relevance_report import relevance_report
 from nasbench.report.summary import SummaryRow, summarise, summary_csv
 from nasbench.report.wsol_report import wsol_report
 from nasbench.run.plan import Plan, Unit, artefact_images
@@ -67,6 +68,9 @@ def write_report(
     text, said = "", None
     if plan.command == "wsol":
         text, more, said = wsol_report(plan, folder, progress, pictures)
+        files += more
+    elif plan.command == "lerf":
+        text, more = relevance_report(plan, folder, progress)
         files += more
     progress("drawing")
     files.append(("picture", _write_sheet(plan, folder, labels, said)))
