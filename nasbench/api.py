@@ -15,7 +15,7 @@ from nasbench.errors import SaliencyError, UsageError
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.imputers import IMPUTERS, Imputer
 from nasbench.faithfulness.orders import Units, pixel_units, region_units
-from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan
+from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan, keep_equal
 from nasbench.localize.metric import upsample
 from nasbench.models import Classifier
 from nasbench.saliency.base import Batch, Saliency
@@ -207,7 +207,7 @@ def _on_grid(maps: Tensor, images: Tensor) -> list[np.ndarray[Any, np.dtype[np.f
         raise ValueError(f"maps are {maps.dtype} {tuple(maps.shape)}; expected floating point (B, h, w)")
     size = (int(images.shape[2]), int(images.shape[3]))
     given = [np.asarray(one.numpy()) for one in maps.detach().float().cpu()]
-    return [one if one.shape == size else upsample(one, size) for one in given]
+    return [one if one.shape == size else keep_equal(upsample(one, size), one) for one in given]
 
 
 def _units(labels: Tensor | None, images: Tensor) -> list[Units]:

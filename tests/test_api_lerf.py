@@ -106,3 +106,9 @@ def test_maps_that_are_no_maps_are_refused(classifier, x, maps):
         nasbench.lerf(classifier, x, maps[:2])
     with pytest.raises(ValueError, match="NaN"):
         nasbench.lerf(classifier, x, torch.full((3, 7, 7), float("nan")))
+
+
+def test_a_flat_map_stays_flat_on_the_way_to_the_images_grid(classifier, x):
+    # Upsampling alone would round 0.1 to several values, and rank pixels by them.
+    (found, *_) = nasbench.lerf(classifier, x, torch.full((3, 7, 7), 0.1), orders=("lerf",))
+    assert found.curves["lerf"][0].removed.tolist() == [0, 1]

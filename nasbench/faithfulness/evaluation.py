@@ -112,5 +112,5 @@ def _imputed(jobs: Sequence[Job], imputer: Imputer, max_batch: int) -> Iterator[
 
 
 def _put(found: list[Floats], jobs: Sequence[Job], held: Sequence[tuple[int, int]], logits: Tensor) -> None:
-    for (place, which), row in zip(held, logits, strict=True):
+    for (place, which), row in zip(held, logits.detach().cpu(), strict=True):
         found[place][which] = terms_of(row[None], jobs[place].target)[0]

@@ -14,7 +14,7 @@ from nasbench.faithfulness.areas import auc, irof
 from nasbench.faithfulness.curves import ScoreKind
 from nasbench.faithfulness.evaluation import scores_of_terms
 from nasbench.faithfulness.lattice import MAX_REGIONS, Lattice
-from nasbench.faithfulness.orders import Floats, Order, Units, order_of, unit_scores
+from nasbench.faithfulness.orders import Floats, Ints, Order, Units, order_of, unit_scores
 from nasbench.faithfulness.sampled import SampledNull, Visits, sampled_orders, visits
 
 LATTICE = "lattice"
@@ -102,24 +102,44 @@ class LatticeScores:
         return sampled_orders(units, self.samples, seed=self.seed, image=image_id)
 
     def of_samples(self, drawn: Visits, terms: Floats, own: Visits, own_terms: Floats) -> dict[str, Said]:
-        """The scores of a map by orders `drawn`; `own` are its LeRF and MoRF; terms of their subsets."""
+        """The scores of a map by orders `drawn`; `own` are those of `own_orders`; terms of their subsets."""
         sampled = SampledNull.of(drawn.curves(scores_of_terms(terms, self.score)))
-        scores = scores_of_terms(own_terms, self.score)
-        first, last = own.curves(scores)
-        mean = sampled.null.mean
+        curves = own.curves(scores_of_terms(own_terms, self.score))
+        first, last = curves[:2]
+        # A block's own area has no place among whole orders, as in `nasbench.faithfulness.lattice`.
+        lerf, morf = (auc(curve) for curve in curves[-2:])
+        constant = own.orders[0].groups == 1
         return {
             **_areas(auc(first), auc(last), irof(last)),
-            "sampled_percentile_lerf": (sampled.percentile(auc(first)), ""),
-            "sampled_percentile_morf": (sampled.percentile(auc(last), "morf"), ""),
-            "sampled_null_mean": (mean, ""),
+            "sampled_percentile_lerf": (0.5 if constant else sampled.percentile(lerf), ""),
+            "sampled_percentile_morf": (0.5 if constant else sampled.percentile(morf, "morf"), ""),
+            "sampled_null_mean": (sampled.null.mean, ""),
             "full": (first.full, ""),
             "empty": (first.empty, ""),
         }
 
-    def own_orders(self, values: ArrayLike, units: Units) -> Visits:
-        """LeRF and MoRF of a map (H, W). Raises ValueError as `unit_scores`."""
+    def own_orders(self, values: ArrayLike, units: Units, image_id: str) -> Visits:
+        """LeRF and MoRF of a map (H, W); where some regions are tied, also both with the ties parted by lot.
+
+        Raises ValueError as `unit_scores`.
+        """
         ranked = unit_scores(values, units)
-        return visits([order_of(ranked, units, "lerf"), order_of(ranked, units, "morf")])
+        orders = [order_of(ranked, units, "lerf"), order_of(ranked, units, "morf")]
+        if 1 < orders[0].groups < units.count:
+            parted = order_of(ranked, units, "lerf", tie="seeded", seed=self.seed, image=image_id)
+            orders += [parted, parted.reversed()]
+        return visits(orders)
+
+
+def reused_terms(own: Visits, drawn: Visits, terms: Floats) -> tuple[Floats, Ints]:
+    """What is known of the subsets that a map's own orders pass, as both ends, from those of `drawn` (S, 2).
+
+    Returns the terms (S', 2) of the own subsets, and (n,) which of these are still to be filled in.
+    """
+    known = {subset.tobytes(): place for place, subset in enumerate(drawn.subsets)}
+    places = np.array([known.get(subset.tobytes(), -1) for subset in own.subsets])
+    found: Floats = terms[places]
+    return found, np.flatnonzero(places < 0)
 
 
 def _areas(lerf: float, morf: float, over: float | None) -> Mapping[str, Said]:

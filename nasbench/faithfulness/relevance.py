@@ -18,7 +18,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from nasbench.errors import UsageError
 from nasbench.faithfulness.areas import abpc, aopc, auc, irof, road, road_gap, srg
-from nasbench.faithfulness.curves import Curve, Points, ScoreKind, StepGrid, distinct_masks, points_of
+from nasbench.faithfulness.curves import (
+    Curve,
+    Points,
+    ScoreKind,
+    StepGrid,
+    distinct_masks,
+    mean_curve,
+    points_of,
+)
 from nasbench.faithfulness.evaluation import scores_of_terms
 from nasbench.faithfulness.orders import Floats, Ints, Order, Tie, Units, order_of, random_order, unit_scores
 
@@ -215,6 +223,11 @@ class CurvesFound:
         """(n,) the areas of a kind."""
         return np.array([auc(curve) for curve in self.curves[which]])
 
+    def curve(self, which: str) -> Curve:
+        """What a row holds of a kind: the curve, or the mean of several, whose area is the mean of theirs."""
+        curves = self.curves[which]
+        return curves[0] if len(curves) == 1 else mean_curve(curves)
+
     def measure(self, name: str, metric: RelevanceCurves) -> float | None:
         """One of `DERIVED`, the mean over seeds; None where it has no meaning, for pixels `irof`."""
         if name == "irof" and not self.by_regions:
@@ -241,6 +254,24 @@ def _measured(name: str, metric: RelevanceCurves, first: Curve, second: Curve | 
 def flat_curve(curve: Curve) -> list[float]:
     """A curve as a row holds it: `x, s, x, s, ...`, x the share of the image removed."""
     return [float(value) for pair in zip(curve.removed, curve.scores, strict=True) for value in pair]
+
+
+def keep_equal(upsampled: NDArray[np.floating], native: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A bilinearly upsampled map (H, W) held to the values of `native` (h, w) that it lies between.
+
+    A mean of equal values may differ from them in the last bit, differently from pixel to pixel. Where the
+    native map is flat its pixels are tied, and rounding must not rank them.
+    """
+    rows, columns = (_between(n, size) for n, size in zip(native.shape, upsampled.shape, strict=True))
+    corners = np.stack([native[y][:, x] for y in rows for x in columns])
+    held: NDArray[np.floating] = np.clip(upsampled, corners.min(axis=0), corners.max(axis=0))
+    return held
+
+
+def _between(n: int, size: int) -> tuple[Ints, Ints]:
+    """Both (size,): the two of n pixels that each of `size` lies between, centres at half-integers."""
+    below = np.floor((np.arange(size) + 0.5) * n / size - 0.5).astype(np.int64)
+    return below.clip(0, n - 1), (below + 1).clip(0, n - 1)
 
 
 def _check_known(key: str, given: Sequence[str], known: Sequence[str]) -> None:

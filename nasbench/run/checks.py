@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nasbench.digest import canonical_json
 from nasbench.errors import UsageError
 from nasbench.faithfulness.lattice_scores import LatticeScores
 from nasbench.run.build import Parts
@@ -37,8 +38,13 @@ def _check_contract(method: Any, name: str) -> None:
         )
 
 
-def check_removal(config: Mapping[str, Any], choices: Mapping[str, str], parts: Parts) -> None:
-    """Build the imputer, and see that there is what is to be removed. Raises UsageError, one line."""
+def check_removal(
+    config: Mapping[str, Any], choices: Mapping[str, str], parts: Parts, size: tuple[int, int]
+) -> None:
+    """Build the imputer, and see that there is what is to be removed. Raises UsageError, one line.
+
+    `size` is (H, W), pixels, of the view.
+    """
     imputer = parts.get("imputer", config["imputer"])
     if not callable(imputer) or not callable(getattr(imputer, "fill_for", None)):
         name = config["imputer"]["_target_"]
@@ -50,21 +56,42 @@ def check_removal(config: Mapping[str, Any], choices: Mapping[str, str], parts: 
         raise UsageError(f"{wanted}: segmenter=none has no regions to remove; choose a segmenter")
     if isinstance(metric, LatticeScores) and config["units"] not in ("auto", "regions"):
         raise UsageError(f"metric=lattice removes regions, not units={config['units']}")
+    if config["units"] == "patch" and config["patch"] >= max(size):
+        height, width = size
+        raise UsageError(
+            f"patch={config['patch']}: one patch would cover the whole image of {height}×{width}"
+        )
     several = config["counts"] or config["over"]
     if segmented and several and config["units"] in ("auto", "regions"):
         raise UsageError("counts and over average over several segmentations; to remove regions, give one")
 
 
-def removal_forwards(config: Mapping[str, Any], parts: Parts) -> int:
-    """About how many images with something removed a cell sends through the network for each image."""
+def removal_forwards(config: Mapping[str, Any], parts: Parts) -> dict[str, int]:
+    """About how many images with something removed a cell sends through the network for each image.
+
+    By what they depend on: the empty image, random orders and lattices are shared by all methods.
+    """
     metric, node = parts.get("metric", config["metric"]), config["segmenter"]
-    count = node.get("match") or node.get("n") or node.get("k") or 10
+    count = int(node.get("match") or node.get("n") or node.get("k") or 10)
+    own = f"removal in {canonical_json(config)}"
+    keys = ["model", "view", "precision", "imputer"]
+
+    def shared(what: str, *more: str) -> str:
+        return canonical_json([what, *(config[key] for key in (*keys, *more))])
+
     if isinstance(metric, LatticeScores):
-        few = count <= metric.regions
-        return int(1 << count) if few else int(metric.samples * (count - 1))
+        if count <= metric.regions:
+            return {shared("lattice", "segmenter", "target", "wrong"): 1 << count}
+        drawn = shared("sampled orders", "segmenter", "target", "wrong", "metric")
+        return {drawn: metric.samples * (count - 1), own: 2 * (count - 2)}
     by_regions = config["units"] == "regions" or (config["units"] == "auto" and len(node) > 1)
     inner = count - 1 if by_regions else len(metric.grid.fractions) - 2
-    return 1 + int(inner) * len(metric.orders)
+    maps = inner * metric.seeds * len(set(metric.orders) - {"random"})
+    found = {shared("empty"): 1, own: maps}
+    if "random" in metric.orders:
+        units = ("segmenter",) if by_regions else ("units", "patch")
+        found[shared("random", *units, "target", "wrong", "metric")] = inner * metric.draws
+    return found
 
 
 def shares_forward(config: Mapping[str, Any], parts: Parts, device: str) -> bool:

@@ -128,7 +128,7 @@ class _Planner:
         if "saliency" in config:
             check_explanation(config, choices, self.parts, self.settings.device)
             if "imputer" in config:
-                check_removal(config, choices, self.parts)
+                check_removal(config, choices, self.parts, classifier.input_size)
         elif choices["segmenter"] == "none":
             raise UsageError("segmenter=none cuts nothing; choose a segmenter")
         segmenter = self.parts.get("segmenter", config["segmenter"])
@@ -181,8 +181,8 @@ class _Planner:
                 forwards[_forward_name(config, activations)] = activations.passes
         if explains and shares_forward(config, self.parts, self.settings.device):
             forwards[_forward_name(config, _PLAIN)] = _PLAIN.passes
-        if "imputer" in config:  # its own, whatever other cells do
-            forwards[f"removal in {canonical_json(config)}"] = removal_forwards(config, self.parts)
+        if "imputer" in config:
+            forwards |= removal_forwards(config, self.parts)
         return forwards
 
     def _reader(

@@ -15,7 +15,7 @@ from nasbench.digest import digest_bytes, digest_value
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.imputer import Imputer
 from nasbench.faithfulness.lattice import MAX_REGIONS, subset_masks
-from nasbench.faithfulness.lattice_scores import LATTICE, SAMPLED, LatticeScores, Said
+from nasbench.faithfulness.lattice_scores import LATTICE, SAMPLED, LatticeScores, Said, reused_terms
 from nasbench.faithfulness.orders import Floats, Units, patch_units, pixel_units, region_units
 from nasbench.faithfulness.relevance import (
     CURVES,
@@ -23,8 +23,9 @@ from nasbench.faithfulness.relevance import (
     RelevanceCurves,
     RelevancePlan,
     flat_curve,
+    keep_equal,
 )
-from nasbench.faithfulness.sampled import visits
+from nasbench.faithfulness.sampled import Visits, visits
 from nasbench.localize.metric import upsample
 from nasbench.run.forward import bounded_logits
 from nasbench.run.graph import BatchGraph
@@ -105,7 +106,7 @@ class _Ready:
             one,
             graph.pixels(cell, size)[one.image],
             _units(graph, cell, one.image),
-            one.map if one.map.shape == size else upsample(one.map, size),
+            one.map if one.map.shape == size else keep_equal(upsample(one.map, size), one.map),
             one.target,
             terms_of(logits[None], one.target)[0],
             int(logits.argmax()) == one.target,
@@ -174,9 +175,8 @@ def _empties(graph: BatchGraph, cell: Cell) -> Tensor:
         pixels = graph.pixels(cell, graph.classifier(cell).input_size)
         whole = torch.ones((1, *pixels.shape[2:]), dtype=torch.bool)
         with graph.report.timed("removal"):
-            gone = [
-                imputer(image, whole, sample.id) for image, sample in zip(pixels, graph.batch, strict=True)
-            ]
+            both = zip(pixels, graph.batch, strict=True)
+            gone = [imputer(image, whole, sample.id) for image, sample in both]
             return forward(torch.cat(gone)).cpu()
 
     key = ["empties", cell.config["imputer"], *graph.forward_key(cell)]
@@ -247,7 +247,7 @@ def _curve_scores(metric: RelevanceCurves, found: CurvesFound) -> list[Score]:
     scores = []
     for which in metric.orders:
         areas = found.areas(which)
-        curve = flat_curve(found.curves[which][0])
+        curve = flat_curve(found.curve(which))
         scores.append(Score(CURVES[which], float(areas.mean()), "", {}, curve))
         if metric.seeds > 1 and which != "random":
             scores.append(Score(f"{CURVES[which]}_sd", float(areas.std(ddof=1)), "", {}))
@@ -265,8 +265,7 @@ def _lattices(graph: BatchGraph, cell: Cell, metric: LatticeScores, ready: Seque
         try:
             if few:
                 terms = _subsets(graph, cell, one)
-                said = metric.of_subsets(terms, one.values, one.units)
-                scores = _lattice_scores(metric, said, terms)
+                scores = _lattice_scores(metric, metric.of_subsets(terms, one.values, one.units), terms)
             else:
                 scores = _sampled_scores(graph, cell, metric, one)
         except ValueError as error:
@@ -288,19 +287,21 @@ def _lattice_scores(metric: LatticeScores, said: dict[str, Said], terms: Floats)
 def _sampled_scores(graph: BatchGraph, cell: Cell, metric: LatticeScores, one: _Ready) -> list[Score]:
     sample = graph.batch[one.one.image].id
 
-    def compute() -> tuple[Any, Floats]:
+    def compute() -> tuple[Visits, Floats]:
         drawn = visits(metric.drawn(one.units, sample))
         masks = drawn.masks(np.arange(len(drawn.subsets)))
         return drawn, _scored_masks(graph, cell, [one], [masks])[0]
 
     key = ["sampled orders", cell.config["metric"], cell.config["imputer"], *_units_key(graph, cell)]
     drawn, terms = graph.once([*key, one.one.image, one.target], compute)
-    own = metric.own_orders(one.values, one.units)
-    own_terms = _scored_masks(graph, cell, [one], [own.masks(np.arange(len(own.subsets)))])[0]
+    own = metric.own_orders(one.values, one.units, sample)
+    own_terms, missing = reused_terms(own, drawn, terms)
+    own_terms[missing] = _scored_masks(graph, cell, [one], [own.masks(missing)])[0]
     said = metric.of_samples(drawn, terms, own, own_terms)
     why = f"{one.units.count} regions: over {min(metric.regions, MAX_REGIONS)}, orders are sampled"
     names = [*SAMPLED, *(name for name in metric.titles() if name != "correct")]
-    return [Score(name, *said.get(name, (None, why)), {"samples": str(metric.samples)}) for name in names]
+    conventions = {"samples": str(metric.samples), "tie": "block; percentiles with ties parted by one lot"}
+    return [Score(name, *said.get(name, (None, why)), conventions) for name in names]
 
 
 def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
@@ -310,8 +311,9 @@ def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
     """
 
     def compute() -> Floats:
-        kept = graph.kept("lattices", name)
-        if kept is not None and kept["terms"].shape == (1 << one.units.count, 2):
+        kept = graph.kept("lattices", name) or {}
+        # Another batch or device may have cut the image a little differently: then it is another lattice.
+        if np.array_equal(kept.get("labels", ()), one.units.labels):
             return np.asarray(kept["terms"], dtype=np.float64)
         masks = subset_masks(one.units, np.arange(1 << one.units.count))
         terms = _scored_masks(graph, cell, [one], [masks])[0]
@@ -319,7 +321,8 @@ def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
         return terms
 
     parts = {key: cell.keyed[key] for key in ("model", "view", "precision", "segmenter", "imputer", "seed")}
-    sources = cell.keyed.get("sources", {})
+    # Of a user's own code that of these parts: a method of theirs changes no lattice.
+    sources = {key: code for key, code in cell.keyed.get("sources", {}).items() if key in parts}
     image = digest_bytes(np.ascontiguousarray(graph.batch[one.one.image].image).tobytes())
     sample = graph.batch[one.one.image].id
     name = digest_value([parts, sources, sample, image, one.target, SCHEMAS, numeric_versions()])

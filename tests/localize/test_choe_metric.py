@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,8 @@ def test_decisions_are_the_protocols():
     metric = ChoeAccuracy(step=0.01)
     found = metric(RAW, GT, 224)
     values = choe_upsample(RAW, 224)
-    for place, kind in enumerate(("largest", "all")):
+    kinds: tuple[Any, ...] = ("largest", "all")
+    for place, kind in enumerate(kinds):
         expected = choe_decisions(values, GT, THRESHOLDS, contours=kind)
         assert np.array_equal(found.right[3 * place : 3 * place + 3], expected)
     assert found.right.any()

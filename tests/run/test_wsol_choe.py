@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,14 +33,14 @@ def gt_boxes(sample):
 
 
 def test_rows_and_table_are_the_protocols(raw_maps, tmp_path):
-    kinds = {"largest": [], "all": []}
+    kinds: dict[Any, list[Any]] = {"largest": [], "all": []}
     histograms = []
     said = {(row["sample"], row["metric"]): row for row in rows(tmp_path / "out")}
     for sample, raw in raw_maps.items():
         values = choe_upsample(raw, 64)
-        for kind, found in kinds.items():
+        for kind, own in kinds.items():
             right = choe_decisions(values, gt_boxes(sample), THRESHOLDS, contours=kind)
-            found.append(right)
+            own.append(right)
             for delta, one in zip(("0.30", "0.50", "0.70"), right, strict=True):
                 row = said[sample, f"choe_{kind}@{delta}"]
                 assert row["value"] == pytest.approx(one.mean())
@@ -46,14 +48,15 @@ def test_rows_and_table_are_the_protocols(raw_maps, tmp_path):
                     ends = np.reshape(row["curve"], (-1, 2))
                     assert any(low < threshold <= high for low, high in ends) == expected
         mask = SCENES.load(sample).mask
+        assert mask is not None
         histograms.append(score_histogram(values, mask, choe_thresholds()))
-    found = {line["column"]: float(line["value"]) for line in table(tmp_path / "out", stratum="all")}
+    said_of = {line["column"]: float(line["value"]) for line in table(tmp_path / "out", stratum="all")}
     for kind, name in (("largest", "max_box_acc"), ("all", "max_box_acc_v2")):
         best = np.mean(kinds[kind], axis=0).max(axis=1)
         for delta, value in zip(("0.30", "0.50", "0.70"), best, strict=True):
-            assert found[f"{name}@{delta}"] == pytest.approx(value)
-    assert found["max_box_acc_v2"] == pytest.approx(np.mean(kinds["all"], axis=0).max(axis=1).mean())
-    assert found["px_ap"] == pytest.approx(px_ap(histograms))
+            assert said_of[f"{name}@{delta}"] == pytest.approx(value)
+    assert said_of["max_box_acc_v2"] == pytest.approx(np.mean(kinds["all"], axis=0).max(axis=1).mean())
+    assert said_of["px_ap"] == pytest.approx(px_ap(histograms))
 
 
 def test_intervals_hold_the_value_and_the_best_threshold_is_taken_in_each_resample(raw_maps, tmp_path):
