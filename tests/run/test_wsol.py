@@ -14,7 +14,7 @@ from nasbench.data import ViewSpec, make_view
 from nasbench.data.rendered import RenderedDataset
 from nasbench.localize.boxes import IOU_GRID
 from nasbench.models import load_classifier
-from nasbench.run.localise import FITTED_LATER
+from nasbench.run.published import FITTED_LATER
 from tests.support.cli import tiny
 from tests.support.explain import rows
 from tests.support.wsol import table, tiny_wsol
