@@ -12,18 +12,24 @@ How it is made fast is told in `nasbench.localize.contours`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from operator import truediv
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasbench.localize.contours import Boxes, all_boxes, areas, largest_boxes, levels_of
+from nasbench.localize.contours import Seen, best_ious, largest_boxes
+from nasbench.localize.finders import Box
+from nasbench.localize.levels import Boxes, levels_of
 from nasbench.localize.maps import MapError, checked_map
 
 Contours = Literal["largest", "all"]
 
 CHOE_IOU = (0.3, 0.5, 0.7)
 CHOE_SIZE = 224
+
+# Bounds of IoUs are widened by this share, far above what rounding does to them.
+_ROUNDING = 1e-9
 
 
 def choe_thresholds(step: float = 0.001) -> NDArray[np.float64]:
@@ -82,7 +88,7 @@ def choe_boxes(score_map: ArrayLike, thresholds: ArrayLike) -> NDArray[np.int64]
     """
     levels = levels_of(score_map, thresholds)
     boxes = np.zeros((len(levels.steps), 4), dtype=np.int64)
-    boxes[: levels.filled] = levels.inclusive(largest_boxes(levels))
+    boxes[: levels.filled] = largest_boxes(levels)
     return boxes[levels.place]
 
 
@@ -116,26 +122,14 @@ def choe_decisions(
     wanted = np.asarray(iou, dtype=np.float64)
     if wanted.ndim != 1 or len(wanted) == 0 or not ((wanted > 0) & (wanted <= 1)).all():
         raise ValueError(f"iou={iou} must be one or more numbers in (0, 1]")
-    truth = _checked_boxes(gt_boxes)
+    truth = _Truth(_checked_boxes(gt_boxes), wanted)
     levels = levels_of(score_map, thresholds)
-    # A box reaches an IoU only if it holds that share of a ground-truth box.
-    least = float(wanted.min()) * (1 - 1e-9) * areas(truth)
-
-    def promise(boxes: Boxes) -> NDArray[np.bool_]:
-        shared = _shared(levels.inclusive(boxes), truth)
-        found: NDArray[np.bool_] = np.logical_or.reduce(shared >= least, axis=1)
-        return found
-
-    best = np.zeros(len(levels.steps))
-    best[levels.filled :] = _best_iou(np.zeros((1, 4), dtype=np.int64), truth)  # no contour
+    best = np.empty(len(levels.steps))
+    best[levels.filled :] = truth.between(nothing := truth.see((0, 0, 0, 0)), nothing)[0]
     if contours == "largest":
-        boxes = largest_boxes(levels, promise)
-        best[: len(boxes)] = _best_iou(levels.inclusive(boxes), truth)
+        best[: levels.filled] = truth.iou(largest_boxes(levels, truth))
     else:
-        boxes, counts = all_boxes(levels, promise, least=float(least.min()))
-        if len(counts):
-            pairs = _best_iou(levels.inclusive(boxes), truth)
-            best[: len(counts)] = np.maximum.reduceat(pairs, np.cumsum(counts) - counts)
+        best[: levels.filled] = best_ious(levels, truth)
     right: NDArray[np.bool_] = best >= wanted[:, None]
     return right[:, levels.place]
 
@@ -188,19 +182,66 @@ def _checked_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def _best_iou(boxes: Boxes, truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) the best IoU of each box (n, 4) with any of truth (m, 4), both corners counted as inside."""
-    shared = _shared(boxes, truth)
-    iou: NDArray[np.float64] = shared / (areas(boxes)[:, None] + areas(truth) - shared)
-    best: NDArray[np.float64] = iou.max(axis=1)
-    return best
+class _Truth:
+    """Ground-truth boxes (n, 4) and the IoUs that are asked for, as `nasbench.localize.contours` needs them.
 
+    Both corners of every box count as inside. One or two boxes are faster in plain numbers than in arrays.
+    """
 
-def _shared(boxes: Boxes, truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, m) the area that boxes (n, 4) share with truth (m, 4), both corners counted as inside."""
-    shared = np.empty((len(boxes), len(truth)))
-    for j, box in enumerate(truth):
-        sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    def __init__(self, boxes: NDArray[np.float64], wanted: NDArray[np.float64]) -> None:
+        self._boxes, self._areas = boxes, _areas(boxes)
+        self._corners: list[list[float]] = boxes.tolist()
+        self._sizes: list[float] = self._areas.tolist()
+        self._wanted: list[float] = wanted.tolist()
+        share = min(self._wanted) * (1 - _ROUNDING)
+        self._enough = [share * size for size in self._sizes]
+        self.least: float = min(self._enough)
+
+    def see(self, box: Box) -> Seen:
+        """A box, its area, and what it shares with each ground-truth box."""
+        x0, y0, x1, y1 = box
+        shared = []
+        for left, top, right, bottom in self._corners:
+            width, height = min(x1, right) - max(x0, left) + 1, min(y1, bottom) - max(y0, top) + 1
+            shared.append(width * height if width > 0 and height > 0 else 0.0)
+        return Seen(box, (x1 - x0 + 1) * (y1 - y0 + 1), shared)
+
+    def promises(self, box: Box) -> bool:
+        """Whether it holds enough of a ground-truth box; if not, nothing within it is ever right."""
+        x0, y0, x1, y1 = box
+        for (left, top, right, bottom), enough in zip(self._corners, self._enough, strict=True):
+            width, height = min(x1, right) - max(x0, left) + 1, min(y1, bottom) - max(y0, top) + 1
+            if width > 0 and height > 0 and width * height >= enough:
+                return True
+        return False
+
+    def iou(self, boxes: Boxes) -> NDArray[np.float64]:
+        """(m,) the best IoU of each box (m, 4) with any."""
+        corners = boxes[:, None]
+        sides = np.minimum(corners[..., 2:], self._boxes[:, 2:]) - np.maximum(
+            corners[..., :2], self._boxes[:, :2]
+        )
         sides = np.maximum(sides + 1, 0)
-        np.multiply(sides[:, 0], sides[:, 1], out=shared[:, j])
-    return shared
+        shared = sides[..., 0] * sides[..., 1]
+        best: NDArray[np.float64] = (shared / (_areas(boxes)[:, None] + self._areas - shared)).max(axis=1)
+        return best
+
+    def between(self, small: Seen | None, big: Seen) -> tuple[float, float]:
+        """What the best IoU of a box within `big` and around `small` (None: any) is at least and at most."""
+        if small is None:
+            return 0.0, max(map(truediv, big.shared, self._sizes))
+        low = high = 0.0
+        for kept, shared, size in zip(small.shared, big.shared, self._sizes, strict=True):
+            low = max(low, kept / (big.area + size - shared))
+            high = max(high, shared / (small.area + size - kept))
+        return low, high
+
+    def settled(self, low: float, high: float) -> bool:
+        """Whether all IoUs from `low` to `high` are right for the same of the IoUs asked for."""
+        low, high = low * (1 - _ROUNDING), high * (1 + _ROUNDING)
+        return not any(low < wanted <= high for wanted in self._wanted)
+
+
+def _areas(boxes: NDArray[Any]) -> NDArray[Any]:
+    found: NDArray[Any] = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+    return found

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nasbench.localize import choe, choe_boxes, choe_decisions, contours
+from nasbench.localize import choe, choe_boxes, choe_decisions, contours, finders, levels
 from nasbench.localize.choe import choe_gt_boxes, choe_thresholds, choe_upsample
 from nasbench.localize.maps import MapError
 from tests.localize.maps import KINDS, make_map
@@ -14,6 +14,7 @@ from tests.localize.twins import inclusive_iou, published_boxes, published_decis
 from tests.support.realdata import realdata
 
 GRID = np.linspace(0, 1, 97)
+DENSE = np.linspace(0, 1, 301)
 ODD = np.array([0.999, -0.3, 0.0, 1.0, 0.5, 0.5, 2.0, 1 / 255, 0.25, -0.0])
 
 
@@ -47,13 +48,34 @@ def test_ground_truth_of_the_golden_file_from_the_annotation():
     assert np.array_equal(boxes, golden()["gt_boxes"][:2])
 
 
-@pytest.fixture(params=["as shipped", "no shortcut", "every shortcut"])
+@pytest.fixture(params=["as shipped", "no shortcut", "every shortcut", "components", "no runs"])
 def shortcuts(request, monkeypatch):
-    """Shortcuts that depend on the number of levels or contours, always and never taken."""
+    """Shortcuts that depend on numbers of levels or contours, or on OpenCV, always and never taken."""
+    always = request.param in {"every shortcut", "components"}
     if request.param != "as shipped":
-        always = request.param == "every shortcut"
-        monkeypatch.setattr(contours, "_MANY", 0 if always else 10**9)
-        monkeypatch.setattr(contours, "_FEW", 0 if always else 10**9)
+        monkeypatch.setattr(levels, "_FEW", 0 if always else 10**9)
+        monkeypatch.setattr(contours, "_MANY", 0 if request.param == "components" else 10**9)
+    if request.param in {"no shortcut", "no runs"}:
+        monkeypatch.setattr(contours, "fastest", lambda: finders.by_contours)
+    if request.param == "no runs":
+        monkeypatch.setattr(levels, "_FEW", 0)
+
+
+def test_every_finder_finds_the_same_boxes():
+    assert finders.fastest() is finders.by_runs, "OpenCV draws linked runs another way: this is but slower"
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        count, height, width = rng.integers(1, [5, 24, 24])
+        share = rng.random((count, 1, 1))
+        stack = (rng.random((count, height + 1, width)) < share).astype(np.uint8)
+        stack[:, -1] = 0
+        least = float(rng.integers(0, 40))
+        wanted = finders.by_contours(stack, least)
+        for finder in (finders.by_runs, finders.by_components):
+            for one, other in zip(finder(stack, least), wanted, strict=True):
+                assert sorted(one.pieces) == sorted(other.pieces)
+                assert sorted(one.holes) == sorted(other.holes)
+                assert one.contours == other.contours
 
 
 @pytest.mark.usefixtures("shortcuts")
@@ -78,6 +100,81 @@ def test_equals_the_twin_on_many_maps(kind):
 def test_equals_the_twin_at_full_size(kind):
     thresholds = np.linspace(0, 1, 31)
     check_against_twin(kind, 0, (224, 224), thresholds, boxes=[[60, 40, 170, 200]])
+
+
+@pytest.mark.parametrize("contour", CONTOURS)
+@pytest.mark.parametrize("steps", [0, 32, 200])
+@pytest.mark.parametrize("coarse", [4, 7, 12])
+def test_equals_the_twin_where_much_is_left_unsearched(coarse, steps, contour):
+    for seed in range(6):
+        rng = np.random.default_rng([seed, coarse, steps])
+        scores = cv2.resize(rng.random((coarse, coarse)), (70, 60), interpolation=cv2.INTER_CUBIC)
+        scores = (scores - scores.min()) / np.ptp(scores)
+        if steps:
+            scores = np.floor(scores * (steps - 0.01)) / (steps - 1)
+        x0, y0 = rng.integers(0, 40, 2)
+        truth = [[x0, y0, x0 + 25, y0 + 18], [5, 5, 50, 52]][: seed % 2 + 1]
+        iou = ((0.3, 0.5, 0.7), (0.05,), (0.9, 0.5), (1.0, 0.45, 0.55))[seed % 4]
+        found = choe_decisions(scores, truth, DENSE, contours=contour, iou=iou)
+        assert np.array_equal(found, published_decisions(scores, truth, DENSE, contours=contour, iou=iou))
+        assert np.array_equal(choe_boxes(scores, DENSE), published_boxes(scores, DENSE))
+
+
+def test_few_searches_are_left_on_a_smooth_map(monkeypatch):
+    scores = make_map("smooth", 3, (100, 100))
+    calls: list[str] = []
+
+    def counted(name, original):
+        def call(*args, **options):
+            calls.append(name)
+            return original(*args, **options)
+
+        return call
+
+    for name in ("findContours", "findContoursLinkRuns"):
+        monkeypatch.setattr(cv2, name, counted(name, getattr(cv2, name)))
+    for which in CONTOURS:
+        calls.clear()
+        choe_decisions(scores, [[20, 30, 70, 80]], choe_thresholds(), contours=which)
+        assert 0 < len(calls) < 80, "of 255 levels"
+
+
+def nested():
+    """Rings in rings, each brighter, with a spot in the middle."""
+    scores = np.zeros((41, 47))
+    for i, step in enumerate(range(1, 20, 3)):
+        scores[step : 41 - step, step : 47 - step] = 0 if i % 2 else (i + 1) / 7
+    return scores
+
+
+def checkers(step):
+    return ((np.add.outer(np.arange(24) // step, np.arange(30) // step)) % 2).astype(float)
+
+
+def pixel(y, x):
+    scores = np.zeros((16, 19))
+    scores[y, x] = 1
+    return scores
+
+
+@pytest.mark.usefixtures("shortcuts")
+@pytest.mark.parametrize(
+    "scores",
+    [
+        nested(), 1 - nested(), nested() * np.linspace(1, 0.5, 47),
+        checkers(1), checkers(2), checkers(5), checkers(1) * np.linspace(0.1, 1, 30),
+        np.zeros((9, 9)), np.ones((9, 9)), np.full((9, 9), 0.4),
+        pixel(0, 0), pixel(15, 18), pixel(7, 3), 1 - pixel(7, 3), 1 - pixel(0, 5), 0.5 * pixel(8, 8) + 0.25,
+    ],
+)  # fmt: skip
+def test_equals_the_twin_on_maps_made_to_mislead(scores):
+    thresholds = np.linspace(0, 1, 60)
+    truth = [[3, 2, 9, 13]]
+    assert np.array_equal(choe_boxes(scores, thresholds), published_boxes(scores, thresholds))
+    for which in CONTOURS:
+        found = choe_decisions(scores, truth, thresholds, contours=which, iou=(0.02, 0.3, 0.5, 0.7))
+        wanted = published_decisions(scores, truth, thresholds, contours=which, iou=(0.02, 0.3, 0.5, 0.7))
+        assert np.array_equal(found, wanted)
 
 
 def check_against_twin(kind, seed, size, thresholds, boxes=None):
