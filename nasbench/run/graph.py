@@ -21,9 +21,11 @@ from nasbench.run.forward import activation_features
 from nasbench.run.plan import Cell, Settings
 from nasbench.run.store import RunFolder
 from nasbench.run.task_report import TaskReport
-from nasbench.segment.base import Activations, Segmenter, Views
+from nasbench.segment.base import Activations, Nested, Segmenter, Views
 
 _PLAIN = Activations()
+
+Compute = Callable[[Views, Features | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,21 @@ class BatchGraph:
         views, features = self.segmenter_input(cell)
         with self.report.timed("regions"):
             try:
-                return [Regions(labels) for labels in _labels(segmenter, views, features)]
+                compute = self._cut(cell, segmenter) if isinstance(segmenter, Nested) else segmenter
+                return [Regions(labels) for labels in _labels(segmenter, views, features, compute)]
             except SegmentationError:
                 return [_alone(segmenter, views, features, i) for i in range(len(self.batch))]
+
+    def _cut(self, cell: Cell, segmenter: Nested) -> Compute:
+        """The segmenter, with trees that all its cuts of this batch share."""
+        grown = {key: value for key, value in cell.config["segmenter"].items() if key != segmenter.cut_key}
+        behind = self.regions_key(cell)[2:]
+
+        def labels(views: Views, features: Features | None) -> Tensor:
+            key = ["trees", grown, *behind]
+            return segmenter.cut(self.once(key, lambda: segmenter.trees(views, features)))
+
+        return labels
 
     def classifier(self, cell: Cell) -> Classifier:
         """The cell's network."""
@@ -150,12 +164,14 @@ class BatchGraph:
         return [cell.config["model"], cell.config["precision"], *self._view_key(cell)]
 
 
-def _labels(segmenter: Segmenter, views: Views, features: Features | None) -> NDArray[np.int64]:
-    """A segmenter's labels, held to its contract. Raises RunError naming the segmenter."""
+def _labels(
+    segmenter: Segmenter, views: Views, features: Features | None, compute: Compute
+) -> NDArray[np.int64]:
+    """A segmenter's labels, as computed, held to its contract. Raises RunError naming the segmenter."""
     name = type(segmenter).__name__
     labels: Any  # what a user's class really returns
     try:
-        labels = segmenter(views, features)
+        labels = compute(views, features)
     except NasbenchError:
         raise
     except Exception as error:  # a user's class may raise anything
@@ -177,6 +193,7 @@ def _labels(segmenter: Segmenter, views: Views, features: Features | None) -> ND
 def _alone(segmenter: Segmenter, views: Views, features: Features | None, i: int) -> Regions:
     """One image of a batch in which some image cannot be segmented."""
     try:
-        return Regions(_labels(segmenter, views.image(i), features and features.image(i))[0])
+        alone = features and features.image(i)
+        return Regions(_labels(segmenter, views.image(i), alone, segmenter)[0])
     except SegmentationError as error:
         return Regions(None, str(error))

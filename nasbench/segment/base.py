@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -84,6 +84,27 @@ class Segmenter(Protocol):
         The number of labels is the number of regions the consumer sees; it may be below what was asked.
         Raises SegmentationError for an image that cannot be segmented.
         """
+        ...
+
+
+@runtime_checkable
+class Nested(Protocol):
+    """A segmenter whose regions are cuts of one tree an image, the same tree whatever the number of regions.
+
+    A run grows the trees of a batch once for all segmenters that differ in nothing but `cut_key`.
+    """
+
+    @property
+    def cut_key(self) -> str:
+        """The option that says where a tree is cut."""
+        ...
+
+    def trees(self, views: Views, features: Features | None) -> list[Any]:
+        """Each image's tree. Raises SegmentationError for an image that cannot be segmented."""
+        ...
+
+    def cut(self, trees: Sequence[Any]) -> Tensor:
+        """Labels as `Segmenter` gives them, from the images' trees."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -132,7 +133,16 @@ class NasTree(ActivationOptions):
 
     def __call__(self, views: Views, features: Features | None) -> Tensor:
         """Labels (B, H, W) int64 on the views' grid; see `Segmenter`."""
-        return contiguous(torch.stack([tree.cut(self.n) for tree in self.trees(views, features)]))
+        return self.cut(self.trees(views, features))
+
+    @property
+    def cut_key(self) -> str:
+        """See `Nested`."""
+        return "n"
+
+    def cut(self, trees: Sequence[RegionTree]) -> Tensor:
+        """Labels (B, H, W) int64 of n regions in each tree; see `Nested`."""
+        return contiguous(torch.stack([tree.cut(self.n) for tree in trees]))
 
     def trees(self, views: Views, features: Features | None) -> list[RegionTree]:
         """Each image's tree: all its segmentations at once. Raises SegmentationError."""

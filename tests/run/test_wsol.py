@@ -15,6 +15,7 @@ from nasbench.data.rendered import RenderedDataset
 from nasbench.localize.boxes import IOU_GRID
 from nasbench.models import load_classifier
 from nasbench.run.published import FITTED_LATER
+from nasbench.segment.tree import NasTree
 from tests.support.cli import tiny
 from tests.support.explain import rows
 from tests.support.wsol import table, tiny_wsol
@@ -268,3 +269,26 @@ def test_unit_files_hold_the_intervals(run, tmp_path):
     (path,) = (tmp_path / "out" / "rows").iterdir()
     curves = [row["curve"] for row in pq.read_table(path).to_pylist() if row["metric"] == "box_covers_frame"]
     assert curves == [[-np.inf, 1.0]] * 2
+
+
+def test_trees_are_grown_once_for_all_their_cuts(run, tmp_path, monkeypatch):
+    grown = []
+    grow = NasTree.trees
+
+    def counted(self, views, features):
+        grown.append(self.n)
+        return grow(self, views, features)
+
+    monkeypatch.setattr(NasTree, "trees", counted)
+    cells = ("segmenter=nas_tree", "saliency=cam,centre", "--limit", "4")
+    run(*tiny_wsol(*cells, "segmenter.n=3,6", "--out", "both"))
+    assert len(grown) == 1
+    run(*tiny_wsol(*cells, "segmenter.n=6", "--out", "alone"))
+    both = {
+        (row["saliency"], row["sample"], row["metric"], row["n_regions"]): row
+        for row in rows(tmp_path / "both")
+    }
+    assert {row["n_regions"] for row in both.values()} == {3, 6}
+    for row in rows(tmp_path / "alone"):
+        again = both[row["saliency"], row["sample"], row["metric"], 6]
+        assert (again["value"], again["curve"]) == (row["value"], row["curve"])
