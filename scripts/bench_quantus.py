@@ -132,7 +132,7 @@ def table(
         f"""# Quantus' PixelFlipping beside our MoRF curve
 
 ResNet-50, {SIZE} x {SIZE}, one thread, {args.images} images, {STEPS} steps, medians of {args.repeats}
-repeats of processor seconds, made by `scripts/bench_quantus.py`. Ours has the untouched image's score besides.
+repeats of processor seconds, made by `scripts/bench_quantus.py`. Ours has the untouched image besides.
 
 | | forwards an image | ms an image | ratio to ours |
 |---|---|---|---|"""
