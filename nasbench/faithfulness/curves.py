@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,33 +26,6 @@ ScoreKind = Literal["probability", "logit", "log_odds"]
 
 # Two ends are equally near a wanted fraction if they are so up to rounding.
 _EQUAL = 1e-9
-
-
-def scores_of(logits: ArrayLike, target: int, kind: ScoreKind = "probability") -> Floats:
-    """(...) scores of the class `target` from logits (..., C).
-
-    `probability` is the softmax's, in 0..1; `logit` the class's own; `log_odds` log p / (1 − p), which is the
-    logit minus the log-sum-exp of the others' and neither saturates nor moves with a constant in all logits.
-
-    Raises ValueError: an unknown kind, no such class, NaN or infinite logits, log-odds of the only class.
-    """
-    values = np.asarray(logits, dtype=np.float64)
-    if kind not in get_args(ScoreKind):
-        raise ValueError(f"score={kind!r} is none of {', '.join(get_args(ScoreKind))}")
-    if values.ndim == 0 or not 0 <= target < values.shape[-1]:
-        raise ValueError(f"there is no class {target} in logits {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("logits are NaN or infinite")
-    own = values[..., target]
-    if kind == "logit":
-        return own
-    if kind == "log_odds":
-        others = np.delete(values, target, axis=-1)
-        if others.shape[-1] == 0:
-            raise ValueError("the only class there is has no log-odds; score=logit has them for a sigmoid")
-        return own - _log_sum_exp(others)
-    found: Floats = np.exp(own - _log_sum_exp(values))
-    return found
 
 
 @dataclass(frozen=True)
@@ -215,9 +188,3 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     for curve in curves:
         total += curve.at(removed)
     return Curve(removed, total / len(curves))
-
-
-def _log_sum_exp(values: Floats) -> Floats:
-    high = values.max(axis=-1, keepdims=True)
-    found: Floats = np.log(np.exp(values - high).sum(axis=-1)) + high[..., 0]
-    return found

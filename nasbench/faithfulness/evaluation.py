@@ -50,7 +50,10 @@ def terms_of(logits: Tensor, target: int) -> Floats:
 
 
 def scores_of_terms(terms: Floats, kind: ScoreKind) -> Floats:
-    """(...) scores of terms (..., 2): see `nasbench.faithfulness.curves.scores_of`.
+    """(...) scores of terms (..., 2), as `terms_of` gives them.
+
+    `probability` is the softmax's, in 0..1; `logit` the class's own; `log_odds` log p / (1 − p), which is the
+    logit minus the log-sum-exp of the others' and neither saturates nor moves with a constant in all logits.
 
     Raises ValueError: NaN or infinite logits, or log-odds of the only class.
     """

@@ -17,7 +17,12 @@ from nasbench.run.task_report import TaskReport
 
 
 def check_same_run(folder: RunFolder, plan: Plan) -> None:
-    """Refuse a folder that holds a run of other cells; more or fewer samples of the same are welcome."""
+    """Refuse a folder that holds cells which are none of the plan's.
+
+    A plan of these and further cells is welcome, so that a method can be added to a finished run, and so are
+    more or fewer samples. One that leaves some out is not: the report would forget them. Raises UsageError,
+    RunError for a damaged manifest.
+    """
     manifest = folder.read_manifest()
     if manifest is None:
         return
@@ -28,10 +33,9 @@ def check_same_run(folder: RunFolder, plan: Plan) -> None:
         raise RunError(
             f"{folder.path}/manifest.json: is not a run's manifest; delete it and run again"
         ) from error
-    if set(theirs) != {cell.digest for cell in plan.cells} or not _same_data(
-        samples, dict(_first_samples(plan))
-    ):
-        what = ", ".join(sorted(set(theirs.values()))[:3])
+    others = set(theirs) - {cell.digest for cell in plan.cells}
+    if others or not _same_data(samples, dict(_first_samples(plan))):
+        what = ", ".join(sorted({theirs[digest] for digest in others or theirs})[:3])
         raise UsageError(
             f"--out {folder.path}: holds another run ({manifest.get('command')}: {what}); "
             "name another folder, or --fresh to replace it"

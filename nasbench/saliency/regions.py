@@ -20,7 +20,6 @@ from torch import Tensor
 
 from nasbench.saliency.options import check_choice
 from nasbench.segment.kmeans import cluster_sums
-from nasbench.segment.tree import RegionTree
 from nasbench.segment.virtual import VirtualFeatures
 
 Sign = Literal["signed", "abs", "positive"]
@@ -55,40 +54,6 @@ def region_means(maps: Tensor, labels: Tensor) -> list[Tensor]:
 def paint(means: Sequence[Tensor], labels: Tensor) -> Tensor:
     """Maps (B, H, W) float32 on the labels' grid, from one value per region and image (K,)."""
     return _painted(means, labels).float()
-
-
-def multi_count(maps: Tensor, segmentations: Sequence[Tensor]) -> Tensor:
-    """The mean of the painted maps over several segmentations on one grid: (B, H, W) float32."""
-    if not segmentations:
-        raise ValueError("at least one segmentation is needed")
-    painted = [_painted(region_means(maps, labels), labels) for labels in segmentations]
-    return torch.stack(painted).mean(dim=0).float()
-
-
-def tree_means(maps: Tensor, trees: Sequence[RegionTree], counts: Sequence[int]) -> list[Tensor]:
-    """For each leaf of each image's tree, the mean over the cuts of the means of the regions it lies in.
-
-    Painted on the leaves it is `multi_count` over `tree.cut(n)` for each n in counts, but of the map only the
-    leaves' sums are needed.
-
-    Returns:
-        One (leaves,) float64 tensor per image.
-    """
-    if not counts:
-        raise ValueError("at least one count is needed")
-    if len(trees) != len(maps):
-        raise ValueError(f"{len(trees)} trees for {len(maps)} maps")
-    means = []
-    for image, tree in zip(maps, trees, strict=True):
-        sums, areas = _sums(*(part[0] for part in _pairs(image[None], tree.leaves[None])))
-        total = torch.zeros_like(sums)
-        for n in counts:
-            inside = _parents(tree, n)
-            merged = torch.zeros(2, int(inside.max()) + 1, dtype=torch.float64)
-            merged.index_add_(1, inside, torch.stack([sums, areas]))
-            total += (merged[0] / merged[1])[inside]
-        means.append(total / len(counts))
-    return means
 
 
 def region_centroids(stage: Tensor, labels: Tensor) -> list[Tensor]:
@@ -126,12 +91,6 @@ def _sums(image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     upsampled = features.inner(torch.ones(1, 1, 1, dtype=torch.float64))
     names = labels.flatten()
     return torch.bincount(names, weights=upsampled.flatten()), torch.bincount(names).double()
-
-
-def _parents(tree: RegionTree, n: int) -> Tensor:
-    """For each leaf its region in the cut into n."""
-    cut, leaves = tree.cut(n).flatten(), tree.leaves.flatten()
-    return torch.zeros(tree.count, dtype=torch.int64).scatter_(0, leaves, cut)
 
 
 def _painted(means: Sequence[Tensor], labels: Tensor) -> Tensor:

@@ -16,37 +16,9 @@ from nasbench.faithfulness.curves import (
     distinct_masks,
     mean_curve,
     points_of,
-    scores_of,
 )
 from nasbench.faithfulness.orders import order_of, patch_units, pixel_units, random_order, removed_masks
 from tests.faithfulness import twins
-
-
-def test_scores_are_those_of_the_softmax():
-    logits = np.random.default_rng(0).normal(0, 2, (3, 2, 5))
-    p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    assert scores_of(logits, 4) == pytest.approx(p[..., 4])
-    assert scores_of(logits, 4, "log_odds") == pytest.approx(np.log(p[..., 4] / (1 - p[..., 4])))
-    assert np.array_equal(scores_of(logits, 4, "logit"), logits[..., 4])
-
-
-def test_log_odds_tell_apart_what_probabilities_do_not():
-    logits = np.array([[100.0, 0, 0], [200, 0, 0], [-900, 900, 0]])
-    assert scores_of(logits, 0).tolist() == [1, 1, 0]
-    assert scores_of(logits, 0, "log_odds") == pytest.approx([100 - np.log(2), 200 - np.log(2), -1800])
-    moved = scores_of(logits + 7, 0, "log_odds")
-    assert moved == pytest.approx(scores_of(logits, 0, "log_odds"))
-
-
-def test_scores_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match="score='odds' is none of probability, logit, log_odds"):
-        scores_of([1, 2], 0, "odds")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="no class 2"):
-        scores_of([1, 2], 2)
-    with pytest.raises(ValueError, match="NaN"):
-        scores_of([1, np.nan], 0)
-    with pytest.raises(ValueError, match="only class"):
-        scores_of([1.0], 0, "log_odds")
 
 
 def test_grids_have_both_ends_once():

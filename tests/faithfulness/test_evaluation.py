@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nasbench.faithfulness.curves import scores_of
 from nasbench.faithfulness.evaluation import Job, evaluate, scores_of_terms, terms_of
 from nasbench.faithfulness.imputers import DatasetMean, NeighbourMean, Road, Shuffle, Zero
+from tests.faithfulness.twins import scores_of
 
 SIDE = 12
 IMPUTERS = (Zero(), DatasetMean(), Shuffle(seed=3), NeighbourMean(), Road())

@@ -11,6 +11,17 @@ import numpy as np
 DIRECTIONS = ("lerf", "morf")
 
 
+def scores_of(logits, target, kind="probability"):
+    """The score of a class from all logits (..., C), by its formula."""
+    logits = np.asarray(logits, dtype=np.float64)
+    if kind == "logit":
+        return logits[..., target]
+    if kind == "log_odds":
+        return logits[..., target] - np.logaddexp.reduce(np.delete(logits, target, axis=-1), axis=-1)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers[..., target] / powers.sum(axis=-1)
+
+
 def unit_means(score_map, labels):
     pixels: dict[int, list[Fraction]] = {}
     for label, value in zip(labels.ravel(), score_map.ravel(), strict=True):

@@ -11,10 +11,9 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from nasbench.faithfulness.curves import scores_of
 from nasbench.faithfulness.imputers import IMPUTERS, Blur
 from nasbench.faithfulness.orders import patch_units, pixel_units, random_order, region_units
-from tests.faithfulness.twins import trapezoid
+from tests.faithfulness.twins import scores_of, trapezoid
 from tests.support.explain import arrays, rows
 from tests.support.removal import (
     SCENES,

@@ -8,15 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nasbench.config.compose import compose_run
 from nasbench.faithfulness.orders import order_of, region_units, unit_scores
 from nasbench.faithfulness.sampled import sampled_orders
 from nasbench.models import Classifier
-from nasbench.run.build import Parts
-from nasbench.run.engine import execute
-from nasbench.run.plan import UNIT_SAMPLES, Settings
-from nasbench.run.planning import make_plan
-from nasbench.run.store import RunFolder
+from nasbench.run.plan import UNIT_SAMPLES
 from nasbench.run.task import run_task
 from nasbench.saliency.controls import UniformRandom
 from nasbench.segment.controls import grid_labels
@@ -223,46 +218,49 @@ def passed(orders):
     return {(order.step < end).tobytes() for order in orders for end in range(order.groups + 1)}
 
 
-def add(folder, *tokens):
-    """Compute what is missing of a run in a folder that may hold more: what a larger run there would do."""
-    composed = compose_run("lerf", tokens)
-    settings, parts = Settings.of(composed.settings), Parts()
-    plan = make_plan("lerf", composed.cells, settings, parts)
-    with folder.opened(fresh=False):
-        missing = plan.missing(folder)
-        execute(plan.tasks(missing), folder, settings, parts)
-    return missing
-
-
 def test_a_method_added_later_reads_the_lattices_and_leaves_the_others_rows(run, tmp_path, seen):
-    base = tiny_lerf(*REGIONS, "metric=lattice")[1:]
-    folder = RunFolder(tmp_path / "grown")
-    assert len(add(folder, *base, "saliency=random")) == 1
+    base = tiny_lerf(*REGIONS, "metric=lattice")
+    grown = tmp_path / "grown"
+    run(*base, "saliency=random", "--out", "grown")
     assert seen["logits"] == 12 * 16
-    before, lattices = files(folder.path), files(folder.path, "lattices")
-    stamps = {path: path.stat().st_mtime_ns for path in (folder.path / "rows").iterdir()}
+    before, lattices = files(grown), files(grown, "lattices")
+    stamps = {path: path.stat().st_mtime_ns for path in (grown / "rows").iterdir()}
     seen.update(features=0, logits=0)
-    assert len(add(folder, *base, "saliency=random,centre")) == 1
+    assert "1 of 2 units computed" in run(*base, "saliency=random,centre", "--out", "grown").err
     assert seen["logits"] == 0
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
-    assert files(folder.path, "lattices") == lattices
-    run("leRF", *base, "saliency=random,centre", "--out", "whole")
-    assert files(folder.path) == files(tmp_path / "whole")
-    assert before.items() <= files(folder.path).items()
+    assert files(grown, "lattices") == lattices
+    assert before.items() <= files(grown).items()
+    run(*base, "saliency=random,centre", "--out", "whole")
+    assert files(grown) == files(tmp_path / "whole")
+    for name in ("summary.csv", "relevance.csv", "relevance.md"):
+        assert (grown / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_method_is_not_left_out_of_a_finished_run(run, tmp_path):
+    base = tiny_lerf(*REGIONS, "metric=lattice")
+    run(*base, "saliency=random,centre", "--out", "out")
+    before = (tmp_path / "out" / "summary.csv").read_bytes()
+    said = run(*base, "saliency=centre", "--out", "out", code=2).err
+    assert "holds another run (lerf: " in said
+    assert "/random/" in said
+    assert (tmp_path / "out" / "summary.csv").read_bytes() == before
 
 
 class Mine(UniformRandom):
     """A user's method."""
 
 
-def test_a_users_method_shares_the_lattices_of_ours(tmp_path, seen):
-    base = tiny_lerf(*REGIONS, "metric=lattice")[1:]
-    folder = RunFolder(tmp_path / "grown")
-    assert len(add(folder, *base, "saliency=random")) == 1
+def test_a_users_method_shares_the_lattices_of_ours(run, tmp_path, seen):
+    base = tiny_lerf(*REGIONS, "metric=lattice")
+    run(*base, "saliency=random", "--out", "theirs")
+    (tmp_path / "mine").mkdir()
+    for name in (".nasbench", "lattices"):
+        (tmp_path / "theirs" / name).rename(tmp_path / "mine" / name)
     seen.update(features=0, logits=0)
-    assert len(add(folder, *base, "saliency=custom", f"saliency._target_={__name__}.Mine")) == 1
+    run(*base, "saliency=custom", f"saliency._target_={__name__}.Mine", "--out", "mine")
     assert seen["logits"] == 0
-    assert len(rows(folder.path, saliency="custom", metric="regret_lerf")) == 12
+    assert len(rows(tmp_path / "mine", saliency="custom", metric="regret_lerf")) == 12
 
 
 @pytest.mark.parametrize("how", ["damaged", "other regions", "as it is"])

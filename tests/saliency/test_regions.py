@@ -11,19 +11,14 @@ from hypothesis import strategies as st
 from nasbench.errors import UsageError
 from nasbench.saliency.regions import (
     cam_region_scores,
-    multi_count,
     paint,
     region_centroids,
     region_means,
     signed,
     superpixelify,
-    tree_means,
 )
 from nasbench.segment.base import Views
-from nasbench.segment.components import connected_regions
 from nasbench.segment.controls import Random, grid_labels
-from nasbench.segment.tree import ward_tree
-from nasbench.segment.virtual import VirtualFeatures
 
 SIZE = (18, 23)
 
@@ -113,37 +108,6 @@ def test_sign_rules():
         signed(maps, "relu")  # type: ignore[arg-type]
 
 
-def test_multi_count_is_the_mean_of_painted_maps():
-    maps = noise(2, 5, 5)
-    segmentations = [voronoi(n) for n in (2, 5, 17)]
-    expected = torch.stack([superpixelify(maps, labels).double() for labels in segmentations]).mean(dim=0)
-    torch.testing.assert_close(multi_count(maps, segmentations), expected.float())
-    assert torch.equal(multi_count(maps, segmentations[:1]), superpixelify(maps, segmentations[0]))
-
-
-def tree_of(seed, size=SIZE):
-    features = VirtualFeatures.of([noise(1, 3, 5, 6, seed=seed, dtype=torch.float64)], size)
-    return ward_tree(features, connected_regions(voronoi(14, 1, size, seed))[0])
-
-
-@given(st.integers(0, 30), st.lists(st.integers(1, 20), min_size=1, max_size=5))
-def test_means_over_a_tree_equal_those_over_its_cuts(seed, counts):
-    trees = [tree_of(seed), tree_of(seed + 1)]
-    maps = noise(2, 6, 4, seed=seed)
-    means = tree_means(maps, trees, counts)
-    leaves = torch.stack([tree.leaves for tree in trees])
-    assert [len(mean) for mean in means] == [tree.count for tree in trees]
-    cuts = [torch.stack([tree.cut(n) for tree in trees]) for n in counts]
-    torch.testing.assert_close(paint(means, leaves), multi_count(maps, cuts), rtol=1e-6, atol=1e-7)
-
-
-def test_the_root_alone_is_the_mean_of_the_map():
-    tree, maps = tree_of(4), noise(1, 9, 9)
-    means = tree_means(maps, [tree], [1])[0]
-    whole = region_means(maps, torch.zeros(1, *SIZE, dtype=torch.int64))[0]
-    torch.testing.assert_close(means, whole.expand(tree.count))
-
-
 @pytest.mark.parametrize("native", [(7, 7), (3, 9)])
 def test_cam_scores_come_free_of_the_cam(native):
     final, weights, labels = noise(2, 64, *native).relu(), noise(64, seed=1), voronoi(10)
@@ -187,11 +151,5 @@ def test_other_misfits_are_refused():
         region_means(torch.ones(1, 3, 3, dtype=torch.int64), LABELS)
     with pytest.raises(ValueError, match="NaN"):
         region_means(torch.full((1, 3, 3), float("nan")), LABELS)
-    with pytest.raises(ValueError, match="at least one segmentation"):
-        multi_count(torch.ones(1, 3, 3), [])
-    with pytest.raises(ValueError, match="at least one count"):
-        tree_means(torch.ones(1, 3, 3), [tree_of(0)], [])
-    with pytest.raises(ValueError, match="1 trees for 2 maps"):
-        tree_means(torch.ones(2, 3, 3), [tree_of(0)], [3])
     with pytest.raises(ValueError, match="class weights"):
         cam_region_scores(torch.ones(3), torch.ones(5, 4))
