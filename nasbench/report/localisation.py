@@ -35,6 +35,7 @@ from nasbench.localize.thresholds import Sweep, column_names, fold_of, resample_
 from nasbench.report.image_rows import (
     Key,
     SaidRow,
+    UnitRows,
     first_failure,
     histogram_of,
     rows_by_image,
@@ -42,7 +43,6 @@ from nasbench.report.image_rows import (
 )
 from nasbench.report.tables import NamedCell
 from nasbench.rng import generator
-from nasbench.run.store import RunFolder
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -109,11 +109,15 @@ class Entries:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number over images, with its 95 % bootstrap interval; None where there is none."""
+    """A number over images, with its 95 % bootstrap interval; None where there is none.
+
+    `resampled` (B,) has the number in each resample, where the interval is of these.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    resampled: Floats | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -137,10 +141,15 @@ class Scored:
     boxes: Floats | None = None
 
 
-def read_entries(folder: RunFolder, keys: Sequence[str]) -> Entries:
+def read_entries(folder: UnitRows, keys: Sequence[str]) -> Entries:
     """What a cell's finished units say. Raises RunError for a damaged one."""
+    return entries_of(rows_by_image(folder, keys))
+
+
+def entries_of(found: Mapping[Key, Mapping[str, SaidRow]]) -> Entries:
+    """The same of a cell's rows by image."""
     entries = Entries()
-    for place, rows in rows_by_image(folder, keys).items():
+    for place, rows in found.items():
         _add(entries, place, rows)
     return entries
 
@@ -321,8 +330,8 @@ def estimates_of(names: Sequence[str], values: Floats, resampled: Floats) -> dic
         return {name: Estimate(float(value)) for name, value in zip(names, values, strict=True)}
     low, high = interval(resampled)
     return {
-        name: Estimate(float(value), float(a), float(b))
-        for name, value, a, b in zip(names, values, low, high, strict=True)
+        name: Estimate(float(value), float(a), float(b), drawn)
+        for name, value, a, b, drawn in zip(names, values, low, high, resampled.T, strict=True)
     }
 
 
