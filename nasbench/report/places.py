@@ -76,7 +76,10 @@ def _told_apart(cells: Sequence[MergedCell]) -> list[str]:
     swept = {key for cell in cells for key in cell.swept}
     keys = sorted({key for one in found for key in one}, key=lambda key: (key not in swept, key))
     for key in keys:
-        more = [f"{title}, {key}={one.get(key, 'none')}" for title, one in zip(titles, found, strict=True)]
+        more = [
+            f"{title}, {key.split('.')[-1]}={one[key]}" if key in one else title
+            for title, one in zip(titles, found, strict=True)
+        ]
         if len(set(more)) > len(set(titles)):
             titles = more
     return titles

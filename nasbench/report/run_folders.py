@@ -12,6 +12,7 @@ from nasbench.run.rows import ROW_SCHEMA
 from nasbench.run.store import RunFolder
 
 _MARKER = ".nasbench"
+COMMANDS = ("segment", "explain", "wsol", "lerf")
 _NEEDED = ("command", "status", "versions", "schemas", "cells", "units")
 # Subfolders named where a parent of runs was given.
 _NAMED = 3
@@ -112,6 +113,8 @@ def _run_of(path: Path, folder: RunFolder, manifest: Mapping[str, Any]) -> Run:
         command, status = str(manifest["command"]), str(manifest["status"])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{where}: is not a run's manifest ({error})") from error
+    if command not in COMMANDS:
+        raise RunError(f"{where}: is of {command}, which this nasbench does not report")
     return Run(str(path), folder, command, status, versions, schemas, cells, units)
 
 
