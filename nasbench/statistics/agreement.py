@@ -79,9 +79,9 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "ordinal") -> float | 
             f"ratings of shape {table.shape} are not a table of raters and items without infinity"
         )
     rated = np.isfinite(table).sum(axis=0) >= 2  # noqa: PLR2004 - a pair
-    values, item = table.T[rated], np.arange(int(rated.sum()))
+    values = table.T[rated]
     there = np.isfinite(values)
-    place = np.broadcast_to(item[:, None], values.shape)[there]
+    place = np.nonzero(there)[0]
     flat: Floats = rankdata(values[there]) if level == "ordinal" else values[there]
     n = len(flat)
     if n == 0 or (flat == flat[0]).all():

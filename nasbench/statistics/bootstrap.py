@@ -15,6 +15,8 @@ _RESAMPLES = 9999
 _LEVEL = 0.95
 # Values drawn at a time, so that a large data set does not fill the memory.
 _DRAWS_AT_ONCE = 5_000_000
+# One of them lies beyond each end of a 95 % interval.
+_RESAMPLES_LEAST = 40
 # With fewer images, differences of one sign may well be chance: 2 · ½^5 > .05.
 _FEWEST = 6
 
@@ -115,10 +117,12 @@ def clustered_mean(
 
     `images` and `models` name the entry's image and model. The order of entries does not matter, to the last
     bit. Equal images and an equal `rng` mean equal resamples. Raises ValueError: other lengths, a value that
-    is not finite, a level outside (0, 1), or no resample.
+    is not finite, a level outside (0, 1), or fewer than 40 resamples.
     """
-    if not 0 < level < 1 or resamples < 1:
-        raise ValueError(f"level={level} must lie in (0, 1) and resamples={resamples} be at least 1")
+    if not 0 < level < 1 or resamples < _RESAMPLES_LEAST:
+        raise ValueError(
+            f"level={level} must lie in (0, 1) and resamples={resamples} be at least {_RESAMPLES_LEAST}"
+        )
     if len(images) == 0 and np.size(values) == 0:
         return Interval(None, None, None, 0)
     table = Clustered.of(values, images, models)

@@ -69,7 +69,7 @@ class Clustered:
         An entry counts as often as the product says. NaN where a resample has no entry, which takes models
         that share no image.
         """
-        by_model, by_image = models.astype(np.float64), images.astype(np.float64)
+        by_model, by_image = np.asarray(models, dtype=np.float64), np.asarray(images, dtype=np.float64)
         if self.models == 1:
             totals, counts = by_image @ self.sums[0], by_image @ self.sizes[0]
         else:

@@ -275,7 +275,7 @@ def test_zero_is_excluded_of_six_images_or_more(interval, excluded):
         ([1.0, 2.0], {"models": ["a"]}, "2 values, but \\(2, 1\\)"),
         ([[1.0, 2.0]], {}, "shape \\(1, 2\\)"),
         ([1.0, 2.0], {"level": 1.0}, "level=1.0 must lie in"),
-        ([1.0, 2.0], {"resamples": 0}, "resamples=0"),
+        ([1.0, 2.0], {"resamples": 39}, "resamples=39"),
     ],
 )
 def test_misuse_is_named(values, more, said):
