@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _ROW, _FRAME = 0.26, 1.0
 # More lines of a table cannot be read: the best are shown.
 _MOST = 30
 _WIDTH = 10.5
+# Of a title, in a line.
+_LETTERS = 64
 
 
 def differences_plot(tables: Sequence[Table]) -> dict[str, bytes]:
@@ -59,7 +62,9 @@ def _panels(table: Table) -> list[tuple[str, list[tuple[str, Interval]]]]:
     assert ranking is not None
     labels = [line.label for line in table.pivot.lines]
     to_best = [(labels[i], ranking.to_best[i]) for i in ranking.order[1:]][:_MOST]
-    panels = [(f"less {labels[ranking.order[0]]}, the best", to_best)]
+    # What the table is of is said once, above the first panel.
+    title = textwrap.fill(f"{table.title} (n = {ranking.n})", _LETTERS)
+    panels = [(f"{title}\nless {labels[ranking.order[0]]}, the best", to_best)]
     to_base = [(labels[i], ranking.to_base[i]) for i in ranking.order if i in ranking.to_base][:_MOST]
     if to_base:
         panels.append(("less the same maps without regions", to_base))
@@ -67,8 +72,7 @@ def _panels(table: Table) -> list[tuple[str, list[tuple[str, Interval]]]]:
 
 
 def _draw(axes: Axes, table: Table, title: str, lines: Sequence[tuple[str, Interval]]) -> None:
-    column, ranking = table.columns[0], table.lead
-    assert ranking is not None
+    column = table.columns[0]
     scale = 100 if column.share else 1
     axes.axvline(0, color="#000000", linewidth=0.8)
     for place, (_, found) in enumerate(lines):
@@ -88,7 +92,7 @@ def _draw(axes: Axes, table: Table, title: str, lines: Sequence[tuple[str, Inter
     axes.set_ylim(len(lines) - 0.4, -0.6)
     unit = "points" if column.share else "lower is better" if int(column.better) < 0 else ""
     axes.set_xlabel(f"difference in {column.name}" + (f" ({unit})" if unit else ""))
-    axes.set_title(f"{table.title} (n = {ranking.n})\n{title}", fontsize=8.5, loc="left")
+    axes.set_title(title, fontsize=8.5, loc="left")
     axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -31,7 +31,7 @@ from nasbench.localize.metric import (
     unflattened,
 )
 from nasbench.localize.pixel_curves import PixelCurves
-from nasbench.localize.thresholds import Sweep, column_names, fold_of, resample_counts, with_mean
+from nasbench.localize.thresholds import Sweep, column_names, fold_of, with_mean
 from nasbench.report.image_rows import (
     Key,
     SaidRow,
@@ -43,6 +43,7 @@ from nasbench.report.image_rows import (
 )
 from nasbench.report.tables import NamedCell
 from nasbench.rng import generator
+from nasbench.statistics.bootstrap import percentile_ends, resample_counts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +53,6 @@ STRATA = ("small", "all", "single")
 # Each resample is fitted anew, so there are fewer than for a plain mean: an interval's end is then off by
 # about 6 % of its width.
 RESAMPLES = 1000
-_TAIL = 0.025
 
 
 class LocalisedCell(NamedCell, Protocol):
@@ -328,14 +328,8 @@ def estimates_of(names: Sequence[str], values: Floats, resampled: Floats) -> dic
     """By name the values (columns,) with the interval of their resamples (B, columns), none where B is 0."""
     if len(resampled) == 0:
         return {name: Estimate(float(value)) for name, value in zip(names, values, strict=True)}
-    low, high = interval(resampled)
+    low, high = percentile_ends(resampled)
     return {
         name: Estimate(float(value), float(a), float(b), drawn)
         for name, value, a, b, drawn in zip(names, values, low, high, resampled.T, strict=True)
     }
-
-
-def interval(resampled: Floats) -> tuple[Floats, Floats]:
-    """(columns,) ends of the 95 % percentile interval of each column of (B, columns)."""
-    low, high = np.quantile(resampled, [_TAIL, 1 - _TAIL], axis=0)
-    return low, high

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from nasbench.digest import digest_value
 from nasbench.faithfulness.curves import Curve
-from nasbench.localize.thresholds import resample_counts
 from nasbench.report.image_rows import Key, UnitRows
 from nasbench.report.localisation import RESAMPLES
 from nasbench.rng import generator
+from nasbench.statistics.bootstrap import resample_counts
 
 Floats = NDArray[np.float64]
 

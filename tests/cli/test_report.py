@@ -148,7 +148,5 @@ def test_a_real_run_has_the_numbers_of_its_tables(run, tmp_path, monkeypatch):
         if (line["images"], line["saliency"], line["segmenter"]) == ("all", "cam", "grid")
         and line["metric"] == "box_acc_mean"
     )
-    (wanted,) = table(
-        tmp_path / "w", saliency="cam", segmenter="grid", stratum="all", column="box_acc_mean"
-    )
+    (wanted,) = table(tmp_path / "w", saliency="cam", segmenter="grid", stratum="all", column="box_acc_mean")
     assert (found["value"], found["n"]) == (wanted["value"], wanted["n"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,9 @@ def compared(*paths, **how):
 def by_label(table, name=None):
     column = name or table.columns[0].name
     lines = table.pivot.lines
-    return {line.label: table.numbers[i, column] for i, line in enumerate(lines) if (i, column) in table.numbers}
+    return {
+        line.label: table.numbers[i, column] for i, line in enumerate(lines) if (i, column) in table.numbers
+    }
 
 
 def test_a_constant_difference(tmp_path):
@@ -83,7 +86,10 @@ def test_a_constant_difference(tmp_path):
 
 def test_two_that_cannot_be_told_apart(tmp_path):
     wobble = dict(zip(IDS, np.random.default_rng(1).normal(0.02, 0.2, len(IDS)), strict=True))
-    paths = [made_run(tmp_path / "a", regions("nas", wobble=wobble)), made_run(tmp_path / "b", regions("slic"))]
+    paths = [
+        made_run(tmp_path / "a", regions("nas", wobble=wobble)),
+        made_run(tmp_path / "b", regions("slic")),
+    ]
     _, (table,) = compared(*paths)
     lead = table.lead.lead
     assert lead.low < 0 < lead.high
@@ -108,7 +114,9 @@ def test_level_alone_and_of_few_images(tmp_path):
 
 def test_where_lower_is_better(tmp_path):
     cells = [
-        replace(regions(name, shift), blocks=[scored(dict.fromkeys(IDS, level), metric="undersegmentation_error")])
+        replace(
+            regions(name, shift), blocks=[scored(dict.fromkeys(IDS, level), metric="undersegmentation_error")]
+        )
         for name, shift, level in (("nas", 0, 0.2), ("slic", 0, 0.5))
     ]
     _, (table,) = compared(made_run(tmp_path / "a", *cells))
@@ -144,7 +152,9 @@ def test_failures_and_versions_are_said(tmp_path):
 
 def test_a_cell_without_any_number_keeps_its_line(tmp_path):
     failed = [replace(row, value=None, status="skipped", reason="none") for row in regions("nas").blocks[0]]
-    path = made_run(tmp_path / "a", replace(regions("nas"), blocks=[failed]), regions("slic"), regions("grid"))
+    path = made_run(
+        tmp_path / "a", replace(regions("nas"), blocks=[failed]), regions("slic"), regions("grid")
+    )
     merged, (table,) = compared(path)
     assert set(by_label(table)) == {"slic", "grid"}
     text = comparison_text(merged, [table])
@@ -171,7 +181,9 @@ def test_lines_averaged_over_cells(tmp_path):
 
 def test_averages_are_over_the_same_for_all_lines(tmp_path):
     path = made_run(tmp_path / "a", boxes("cam", 0.1), boxes("cam", 0.2, segmenter="nas"), boxes("ig", 0.1))
-    with pytest.raises(RunError, match="--by would average over saliency, but there is no ig of nas: name it"):
+    with pytest.raises(
+        RunError, match="--by would average over saliency, but there is no ig of nas: name it"
+    ):
         compared(path, by=["segmenter"])
     # Options of a named choice may differ: `none` has no k.
     k = {"segmenter.k": 5}
@@ -214,10 +226,10 @@ def test_boxes_have_the_numbers_of_their_run(tmp_path):
                     (wanted.value, wanted.low, wanted.high)
                 )
         paired = differences(merged.cells, entries, told, table.stratum)
-        (wanted,) = (one for one in paired if one.column == "box_acc_mean")
+        (less,) = (one for one in paired if one.column == "box_acc_mean")
         (found,) = table.lead.to_base.values()
-        assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
-        decided = [told[i, table.stratum].right[:, 4:].mean(axis=1) for i in (wanted.cell, wanted.base)]
+        assert (found.value, found.low, found.high) == pytest.approx((less.value, less.low, less.high))
+        decided = [told[i, table.stratum].right[:, 4:].mean(axis=1) for i in (less.cell, less.base)]
         samples = [key[0] for key in Stratum.of(entries[0].kept, table.stratum).keys]
         assert table.lead.n95 == images_needed(*decided, images=samples)
 
@@ -265,7 +277,7 @@ def test_names_of_metrics(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_holm_by_intervals_is_holm_by_p(seed, monkeypatch):
+def test_holm_by_intervals_is_holm_by_p(seed):
     """`_adjusted` with what an interval at a level says, against the adjustment of p-values."""
     p = np.random.default_rng(seed).beta(0.3, 4, size=6)
 
@@ -276,7 +288,8 @@ def test_holm_by_intervals_is_holm_by_p(seed, monkeypatch):
         def lead(self, level):
             return Interval(1.0, 1.0 if self.value <= 1 - level else -1.0, 2.0, 24)
 
-    told = comparison._adjusted({str(i): Ranked(value) for i, value in enumerate(p)})
+    ranked: Any = {str(i): Ranked(value) for i, value in enumerate(p)}
+    told = comparison._adjusted(ranked)
     assert told == {str(i) for i, value in enumerate(holm(list(p))) if value <= 0.05}
 
 
@@ -320,7 +333,14 @@ def test_latex_escapes_every_special_character():
     said = escaped(SPECIAL)
     # Read as TeX would: commands and escapes go, and nothing of meaning is left.
     bare = said
-    for command in ("textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar"):
+    for command in (
+        "textbackslash",
+        "textasciicircum",
+        "textasciitilde",
+        "textless",
+        "textgreater",
+        "textbar",
+    ):
         bare = bare.replace(f"\\{command}{{}}", "")
     for character in "_%&#${}":
         bare = bare.replace(f"\\{character}", "")

@@ -64,7 +64,11 @@ def pair(tmp_path):
     ],
 )
 def test_each_part_of_the_protocol_is_named(pair, key, values):
-    other = next(value for value in values.split(", ") if value not in {"squash", "float32", "test", "label", "minmax", "none"})
+    other = next(
+        value
+        for value in values.split(", ")
+        if value not in {"squash", "float32", "test", "label", "minmax", "none"}
+    )
     a, b = paths = pair(boxes(), boxes(saliency="layercam", more={key: other}))
     first, second = (b, a) if values.startswith(other) else (a, b)
     wanted = f"{first} and {second} differ in {key} ({values}): their rows do not share a table"

@@ -14,7 +14,7 @@ from nasbench.run.store import RunFolder
 
 SCHEMAS = {"rows": 2, "run": 2, "data": 1, "models": 1, "segment": 3, "saliency": 2, "localize": 2}
 SCHEMAS |= {"faithfulness": 1}
-METRICS = {
+METRICS: dict[str, dict[str, Any]] = {
     "segment": {"_target_": "nasbench.segment.scores.RegionScores", "names": ["object_iou"]},
     "explain": {"_target_": "nasbench.saliency.statistics.MapStatistics"},
     "wsol": {
@@ -83,12 +83,16 @@ class MadeCell:
 
     def key(self, block: int) -> str:
         rows = self.blocks[block] or []
-        samples = sorted({(row.sample, row.sample_digest) for row in rows}) or [block]
-        return digest_value([self.digest, samples])
+        samples = sorted({(row.sample, row.sample_digest) for row in rows})
+        return digest_value([self.digest, samples or block])
 
     def rows(self, block: int) -> list[Row]:
         """A unit's rows, as of this cell."""
-        same = {"command": self.command, "cell": self.digest, "config": json.dumps(self.config, sort_keys=True)}
+        same: dict[str, Any] = {
+            "command": self.command,
+            "cell": self.digest,
+            "config": json.dumps(self.config, sort_keys=True),
+        }
         same |= {"model": self.model, "dataset": self.dataset, "segmenter": self.segmenter}
         same |= {"saliency": "" if self.command == "segment" else self.saliency}
         return [replace(row, **same) for row in self.blocks[block] or []]
@@ -101,7 +105,9 @@ def made_run(path: Path, *cells: MadeCell, **manifest: Any) -> Path:
     with folder.opened(fresh=True):
         for i, cell in enumerate(cells):
             for block, rows in enumerate(cell.blocks):
-                units.append({"key": cell.key(block), "cell": i, "block": block, "samples": 32, "digest": None})
+                units.append(
+                    {"key": cell.key(block), "cell": i, "block": block, "samples": 32, "digest": None}
+                )
                 if rows is not None:
                     folder.write_rows(cell.key(block), cell.rows(block))
         record = {
