@@ -43,7 +43,8 @@ from nasbench.localize.boxes import IOU_GRID, iou_of
 from nasbench.localize.choe import CHOE_IOU, Contours, choe_thresholds
 from nasbench.localize.finders import stacked
 from nasbench.localize.levels import Levels, levels_of
-from nasbench.localize.thresholds import Sweep, fold_of, resample_counts
+from nasbench.localize.thresholds import Sweep, fold_of
+from nasbench.statistics.bootstrap import resample_counts
 
 Array = NDArray[Any]
 

@@ -24,10 +24,11 @@ import numpy as np
 from nasbench.localize.boxes import IOU_GRID
 from nasbench.localize.thresholds import fold_of
 from nasbench.report.image_rows import Key
-from nasbench.report.localisation import Entries, Scored, Stratum, interval, read_entries, score
-from nasbench.report.paired import holm, mcnemar
+from nasbench.report.localisation import Entries, Scored, Stratum, read_entries, score
 from nasbench.report.tables import markdown, percent, percent_span
 from nasbench.run.store import RunFolder
+from nasbench.statistics.bootstrap import percentile_ends
+from nasbench.statistics.paired import holm, mcnemar
 
 STRATA = {"small": "largest box under half the frame", "all": "all images"}
 SHOWN = (0.50, 0.70, 0.80, 0.90)
@@ -289,7 +290,7 @@ def _numbers(one: Scored) -> list[str]:
 def _difference(one: Scored, base: Scored) -> str:
     if one is base:
         return ""
-    low, high = interval(one.resampled - base.resampled)
+    low, high = percentile_ends(one.resampled - base.resampled)
     value = (one.estimates[MEAN].value or 0.0) - (base.estimates[MEAN].value or 0.0)
     return f"{100 * value:+.1f} {percent_span(float(low[-1]), float(high[-1]))}"
 

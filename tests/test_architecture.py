@@ -20,7 +20,8 @@ ARROWS = {
     "localize": set(),
     "faithfulness": {"models", "segment"},
     "run": {"data", "models", "saliency", "segment", "localize", "faithfulness"},
-    "report": {"run", "localize", "faithfulness"},
+    "report": {"run", "localize", "faithfulness", "statistics"},
+    "statistics": set(),
 }
 LEAVES = {"atomic", "errors", "digest", "rng"}
 

@@ -68,7 +68,7 @@ class ConstBoxes:
     def bootstrap(self, counts: ArrayLike, iou: Sequence[float] = IOU_GRID) -> Floats:
         """(B, J + 1) accuracy by IoU and their mean in each resample, the boxes refitted.
 
-        `counts` (B, n) as of `nasbench.localize.thresholds.resample_counts`. The choice is among each fold's
+        `counts` (B, n) how often each image is drawn. The choice is among each fold's
         256 best boxes on the whole sample of the other folds.
         """
         drawn = np.asarray(counts, dtype=np.float64)

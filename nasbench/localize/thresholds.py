@@ -45,18 +45,6 @@ def fold_of(ids: Sequence[str], folds: int = FOLDS) -> Ints:
     return np.array([int(digest_bytes(name.encode()), 16) % folds for name in ids], dtype=np.int64)
 
 
-def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> Ints:
-    """(resamples, n) how often each of n images is drawn in a bootstrap resample of n.
-
-    The same counts for two methods pair them.
-    """
-    return (
-        rng.multinomial(n, np.full(n, 1 / n), size=resamples)
-        if n
-        else np.zeros((resamples, 0), dtype=np.int64)
-    )
-
-
 @dataclass(frozen=True)
 class CrossFit:
     """Decisions at fitted thresholds.
@@ -155,8 +143,8 @@ class Sweep:
     def bootstrap(self, fold: Ints, counts: ArrayLike) -> Floats:
         """(B, J + 1) accuracy of each column, then box_acc_mean, in each resample, its thresholds refitted.
 
-        `counts` (B, n) as of `resample_counts`; an image keeps its fold however often it is drawn. Exact:
-        every resample is fitted over all cells. Raises ValueError without images.
+        `counts` (B, n) how often each image is drawn; an image keeps its fold however often it is drawn.
+        Exact: every resample is fitted over all cells. Raises ValueError without images.
         """
         self._need_images()
         fold = self._folds(fold)

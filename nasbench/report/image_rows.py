@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.localize.metric import BOXES, PIXELS
-from nasbench.run.store import RunFolder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Floats = NDArray[np.float64]
 # A sample, and the class explained in it.
 Key = tuple[str, int | None]
+
+
+class UnitRows(Protocol):
+    """Where the rows of units are: the folder of a run, or several of them taken together."""
+
+    def has_rows(self, key: str) -> bool:
+        """Whether a unit is finished."""
+        ...
+
+    def read_rows(self, key: str) -> pa.Table:
+        """A unit's rows. Raises RunError for a damaged one."""
+        ...
 
 
 class SaidRow(NamedTuple):
@@ -33,7 +47,7 @@ class SaidRow(NamedTuple):
         return found
 
 
-def rows_by_image(folder: RunFolder, keys: Sequence[str]) -> dict[Key, dict[str, SaidRow]]:
+def rows_by_image(folder: UnitRows, keys: Sequence[str]) -> dict[Key, dict[str, SaidRow]]:
     """The rows of a cell's finished units by metric. Raises RunError for a damaged one."""
     found: dict[Key, dict[str, SaidRow]] = {}
     for key in keys:

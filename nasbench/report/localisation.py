@@ -31,10 +31,11 @@ from nasbench.localize.metric import (
     unflattened,
 )
 from nasbench.localize.pixel_curves import PixelCurves
-from nasbench.localize.thresholds import Sweep, column_names, fold_of, resample_counts, with_mean
+from nasbench.localize.thresholds import Sweep, column_names, fold_of, with_mean
 from nasbench.report.image_rows import (
     Key,
     SaidRow,
+    UnitRows,
     first_failure,
     histogram_of,
     rows_by_image,
@@ -42,7 +43,7 @@ from nasbench.report.image_rows import (
 )
 from nasbench.report.tables import NamedCell
 from nasbench.rng import generator
-from nasbench.run.store import RunFolder
+from nasbench.statistics.bootstrap import percentile_ends, resample_counts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +53,6 @@ STRATA = ("small", "all", "single")
 # Each resample is fitted anew, so there are fewer than for a plain mean: an interval's end is then off by
 # about 6 % of its width.
 RESAMPLES = 1000
-_TAIL = 0.025
 
 
 class LocalisedCell(NamedCell, Protocol):
@@ -109,11 +109,15 @@ class Entries:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number over images, with its 95 % bootstrap interval; None where there is none."""
+    """A number over images, with its 95 % bootstrap interval; None where there is none.
+
+    `resampled` (B,) has the number in each resample, where the interval is of these.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    resampled: Floats | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -137,10 +141,15 @@ class Scored:
     boxes: Floats | None = None
 
 
-def read_entries(folder: RunFolder, keys: Sequence[str]) -> Entries:
+def read_entries(folder: UnitRows, keys: Sequence[str]) -> Entries:
     """What a cell's finished units say. Raises RunError for a damaged one."""
+    return entries_of(rows_by_image(folder, keys))
+
+
+def entries_of(found: Mapping[Key, Mapping[str, SaidRow]]) -> Entries:
+    """The same of a cell's rows by image."""
     entries = Entries()
-    for place, rows in rows_by_image(folder, keys).items():
+    for place, rows in found.items():
         _add(entries, place, rows)
     return entries
 
@@ -319,14 +328,8 @@ def estimates_of(names: Sequence[str], values: Floats, resampled: Floats) -> dic
     """By name the values (columns,) with the interval of their resamples (B, columns), none where B is 0."""
     if len(resampled) == 0:
         return {name: Estimate(float(value)) for name, value in zip(names, values, strict=True)}
-    low, high = interval(resampled)
+    low, high = percentile_ends(resampled)
     return {
-        name: Estimate(float(value), float(a), float(b))
-        for name, value, a, b in zip(names, values, low, high, strict=True)
+        name: Estimate(float(value), float(a), float(b), drawn)
+        for name, value, a, b, drawn in zip(names, values, low, high, resampled.T, strict=True)
     }
-
-
-def interval(resampled: Floats) -> tuple[Floats, Floats]:
-    """(columns,) ends of the 95 % percentile interval of each column of (B, columns)."""
-    low, high = np.quantile(resampled, [_TAIL, 1 - _TAIL], axis=0)
-    return low, high

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nasbench.digest import canonical_json
 from nasbench.localize.boxes import IOU_GRID
 from nasbench.localize.thresholds import column_names, with_mean
-from nasbench.report.localisation import Entries, LocalisedCell, Scored, Stratum, interval, score
+from nasbench.report.localisation import Entries, LocalisedCell, Scored, Stratum, score
+from nasbench.statistics.bootstrap import percentile_ends
+from nasbench.statistics.paired import holm, mcnemar
 
 # Of a cell's configuration, what decides its regions.
 _REGIONS = ("segmenter", "counts", "over")
@@ -83,7 +82,7 @@ def _compared(cell: int, base: int, stratum: str, ours: Scored, theirs: Scored) 
     gained = (ours.right & ~theirs.right).sum(axis=0)
     lost = (theirs.right & ~ours.right).sum(axis=0)
     values = with_mean((gained - lost) / ours.n, IOU_GRID)
-    low, high = interval(ours.resampled - theirs.resampled)
+    low, high = percentile_ends(ours.resampled - theirs.resampled)
     tests = [(int(b), int(c), mcnemar(int(b), int(c))) for b, c in zip(gained, lost, strict=True)]
     return [
         Difference(cell, base, stratum, name, float(value), float(a), float(b), *test, None, ours.n)
@@ -91,23 +90,6 @@ def _compared(cell: int, base: int, stratum: str, ours: Scored, theirs: Scored) 
             column_names(), values, low, high, [*tests, (None, None, None)], strict=True
         )
     ]
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided p of McNemar's exact test: by chance each wins half of the images on which they differ."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (Scand. J. Stat. 1979) of p-values: at most 1, in the order given."""
-    values: NDArray[np.float64] = np.asarray(p, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
-    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(stepped, 1)
-    return [float(value) for value in adjusted]
 
 
 def _but_regions(cell: LocalisedCell) -> str:

@@ -20,7 +20,15 @@ from nasbench.localize.choe import CHOE_IOU, choe_thresholds
 from nasbench.localize.choe_metric import ALL, LARGEST, ChoeAccuracy, unrun
 from nasbench.localize.metric import BOXES, unflattened
 from nasbench.localize.pixel_curves import PixelCurves
-from nasbench.report.image_rows import Key, first_failure, histogram_of, rows_by_image, unit_boxes_of
+from nasbench.report.image_rows import (
+    Key,
+    SaidRow,
+    UnitRows,
+    first_failure,
+    histogram_of,
+    rows_by_image,
+    unit_boxes_of,
+)
 from nasbench.report.labels import cell_labels
 from nasbench.report.localisation import (
     RESAMPLES,
@@ -107,14 +115,19 @@ def published(
         images.append(_read(folder, [key for index, key in units if index == i], cell))
         for name in STRATA:
             part = Stratum.of(images[i].kept, name)
-            estimates[i, name] = _score(part), len(part.entries)
+            estimates[i, name] = score_published(part), len(part.entries)
     return Published(cells, labels, images, estimates)
 
 
-def _read(folder: RunFolder, keys: Sequence[str], cell: LocalisedCell) -> Images:
+def _read(folder: UnitRows, keys: Sequence[str], cell: LocalisedCell) -> Images:
+    return images_of(rows_by_image(folder, keys), cell)
+
+
+def images_of(found: Mapping[Key, Mapping[str, SaidRow]], cell: LocalisedCell) -> Images:
+    """What a cell's rows say, image by image."""
     thresholds = choe_thresholds(cell.config["metric"]["step"])
     images = Images()
-    for place, rows in rows_by_image(folder, keys).items():
+    for place, rows in found.items():
         titles = () if rows[BOXES].said.get("box") == "constant" else (*LARGEST, *ALL)
         reason = first_failure(rows, (BOXES, *titles))
         if reason is not None:
@@ -126,7 +139,8 @@ def _read(folder: RunFolder, keys: Sequence[str], cell: LocalisedCell) -> Images
     return images
 
 
-def _score(stratum: Stratum[Image]) -> dict[str, Estimate]:
+def score_published(stratum: Stratum[Image]) -> dict[str, Estimate]:
+    """The numbers of a cell's images by column; the resamples are those of all cells with these images."""
     n = len(stratum.entries)
     if n == 0:
         return {name: Estimate(None) for name in (*V1, *V2, MEAN)}
@@ -148,6 +162,20 @@ def _score(stratum: Stratum[Image]) -> dict[str, Estimate]:
         px_ap = PixelCurves.of(pixels).px_ap(drawn)[:, None]
         found |= estimates_of([PXAP], px_ap[0], px_ap[1:])
     return found
+
+
+def decided_published(stratum: Stratum[Image]) -> dict[str, Floats]:
+    """By column (n,) what each image adds to the accuracy at the thresholds that are best for all."""
+    if stratum.entries[0].right is None:
+        fitted = fit_const_boxes([entry.boxes for entry in stratum.entries], stratum.fold)
+        at_iou = fitted.right()[:, [IOU_GRID.index(delta) for delta in CHOE_IOU]]
+        decided = np.tile(at_iou, (1, 2)).astype(np.float64)
+    else:
+        # Of shape (6, n, T).
+        right = np.stack([e.right for e in stratum.entries if e.right is not None], axis=1)
+        decided = np.stack([one[:, one.mean(axis=0).argmax()] for one in right], axis=1).astype(np.float64)
+    found = dict(zip((*V1, *V2), decided.T, strict=True))
+    return {**found, MEAN: decided[:, len(V1) :].mean(axis=1)}
 
 
 def write_published(said: Published, folder: RunFolder) -> list[tuple[str, Path]]:

@@ -75,17 +75,19 @@ def is_lattice(cell: RelevanceCell) -> bool:
 def _key(cell: RelevanceCell) -> str:
     config = {name: value for name, value in cell.config.items() if name not in (*_MAP, *_REMOVED)}
     choices = {name: choice for name, choice in cell.choices.items() if name in _NAMED}
-    segmenter = cell.config["segmenter"] if _by_regions(cell) else None
-    return canonical_json([config, choices, _removed(cell), segmenter])
+    segmenter = cell.config["segmenter"] if by_regions(cell) else None
+    return canonical_json([config, choices, removed_as_whole(cell), segmenter])
 
 
-def _by_regions(cell: RelevanceCell) -> bool:
+def by_regions(cell: RelevanceCell) -> bool:
+    """Whether regions of a segmenter are removed."""
     units = cell.config["units"]
     return units == "regions" or (units == "auto" and cell.choices["segmenter"] != "none")
 
 
-def _removed(cell: RelevanceCell) -> str:
-    if _by_regions(cell):
+def removed_as_whole(cell: RelevanceCell) -> str:
+    """What is removed as a whole, in words."""
+    if by_regions(cell):
         return f"regions of {cell.choices['segmenter']}"
     if cell.config["units"] == "patch":
         side = cell.config["patch"]
@@ -102,13 +104,13 @@ def _group(cells: Sequence[RelevanceCell], members: Sequence[int], varying: Sequ
         if not key.startswith(_MAP) and all(key in one and one[key] == value for one in swept)
     }
     own = [{key: value for key, value in one.items() if key not in common} for one in swept]
-    removed = _removed(first)
+    removed = removed_as_whole(first)
     shown = (
         f"{key.split('.')[-1]}={value_text(value)}" for key, value in common.items() if key not in _REMOVED
     )
     words = [f"{name} {first.choices[name]}" for name in varying if name in first.choices]
     labels = cell_labels([cells[i].choices for i in members], own)
-    if _by_regions(first):  # the title says of what
+    if by_regions(first):  # the title says of what
         labels = cell_labels([_but(cells[i].choices, "segmenter") for i in members], own)
     return Group(
         removed,

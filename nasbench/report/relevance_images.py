@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from nasbench.digest import digest_value
 from nasbench.faithfulness.curves import Curve
-from nasbench.localize.thresholds import resample_counts
-from nasbench.report.image_rows import Key
+from nasbench.report.image_rows import Key, UnitRows
 from nasbench.report.localisation import RESAMPLES
 from nasbench.rng import generator
-from nasbench.run.store import RunFolder
+from nasbench.statistics.bootstrap import resample_counts
 
 Floats = NDArray[np.float64]
 
@@ -101,7 +100,7 @@ class _Row(NamedTuple):
     curve: NDArray[np.float32] | None
 
 
-def read_images(folder: RunFolder, keys: Sequence[str]) -> Images:
+def read_images(folder: UnitRows, keys: Sequence[str]) -> Images:
     """What a cell's finished units say. Raises RunError for a damaged one."""
     found: dict[Key, dict[str, _Row]] = {}
     for key in keys:
@@ -128,7 +127,7 @@ def read_images(folder: RunFolder, keys: Sequence[str]) -> Images:
     return images
 
 
-def _read_unit(folder: RunFolder, key: str, found: dict[Key, dict[str, _Row]]) -> None:
+def _read_unit(folder: UnitRows, key: str, found: dict[Key, dict[str, _Row]]) -> None:
     table = folder.read_rows(key)
     columns = (table[name].to_pylist() for name in _COLUMNS)
     for i, (sample, target, metric, value, status, reason, n, said) in enumerate(zip(*columns, strict=True)):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.faithfulness.areas import SMALL_GAP, ratio_of_means
-from nasbench.report.localisation import interval
 from nasbench.report.relevance_images import Floats, Images, resampled_means
+from nasbench.statistics.bootstrap import percentile_ends
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def leads(column: str, first: Images, second: Images) -> bool:
     differences = drawn[0] - drawn[1]
     if not np.isfinite(differences).all():
         return False
-    low, high = interval(differences[:, None])
+    low, high = percentile_ends(differences[:, None])
     return bool(high[0] < 0 if column in _LOWER else low[0] > 0)
 
 
@@ -191,7 +191,7 @@ def _number(images: Images, column: str) -> Number:
     drawn = _resampled(images, column, mask)
     if not np.isfinite(drawn).all():
         return Number(value, None, None, n, lacking)
-    low, high = interval(drawn[:, None])
+    low, high = percentile_ends(drawn[:, None])
     return Number(value, float(low[0]), float(high[0]), n, lacking)
 
 
@@ -201,5 +201,5 @@ def _band(images: Images, curves: NDArray[np.float32]) -> Band:
     mean = curves[there].mean(axis=0, dtype=np.float64)
     if len({sample for sample, _ in keys}) < 2:  # noqa: PLR2004 - one image has no spread
         return Band(mean, None, None)
-    low, high = interval(resampled_means(keys, curves[there]))
+    low, high = percentile_ends(resampled_means(keys, curves[there]))
     return Band(mean, low, high)

@@ -10,17 +10,11 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasbench.rng import generator
 from nasbench.run.rows import MISSED
 from nasbench.run.store import RunFolder
-
-# Resamples of the bootstrap; the Monte-Carlo error of an interval's end is then about 2 % of its width.
-_RESAMPLES = 9999
-_LEVEL = 0.95
-# Values drawn at a time, so that a large data set does not fill the memory.
-_DRAWS_AT_ONCE = 5_000_000
+from nasbench.statistics.bootstrap import bootstrap_mean
 
 
 class SummarisedCell(Protocol):
@@ -166,24 +160,6 @@ def _summary_row(index: int, cell: SummarisedCell, metric: str, found: _Found) -
         errors=tuple(found.errors),
         n_missed=found.missed,
     )
-
-
-def bootstrap_mean(
-    values: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[float | None, float | None]:
-    """Percentile-bootstrap interval (95 %) of the mean of values (n,); (None, None) below two values."""
-    n = len(values)
-    if n < 2:  # noqa: PLR2004 - one value has no spread
-        return None, None
-    means = []
-    left = _RESAMPLES
-    while left:
-        take = min(left, max(1, _DRAWS_AT_ONCE // n))
-        means.append(values[rng.integers(n, size=(take, n))].mean(axis=1))
-        left -= take
-    tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def number_text(value: float | None) -> str:

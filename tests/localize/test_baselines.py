@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from nasbench.localize.baselines import fit_const_boxes, full_box_iou, strata
 from nasbench.localize.boxes import IOU_GRID, MEAN_IOU
-from nasbench.localize.thresholds import fold_of, resample_counts
+from nasbench.localize.thresholds import fold_of
 from nasbench.localize.union_box import best_union_box, refinement
+from nasbench.statistics.bootstrap import resample_counts
 from tests.localize.twins import half_open_iou
 
 

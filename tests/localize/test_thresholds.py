@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nasbench.localize.boxes import IOU_GRID, MEAN_IOU
-from nasbench.localize.thresholds import Sweep, column_names, fold_of, resample_counts, with_mean
+from nasbench.localize.thresholds import Sweep, column_names, fold_of, with_mean
+from nasbench.statistics.bootstrap import resample_counts
 
 INF = float("inf")
 
@@ -219,13 +220,6 @@ def test_misuse_is_named():
     ):
         with pytest.raises(ValueError, match="no image"):
             call()
-
-
-def test_resampled_counts():
-    counts = resample_counts(20, 50, np.random.default_rng(0))
-    assert counts.shape == (50, 20)
-    assert (counts.sum(axis=1) == 20).all()
-    assert resample_counts(0, 3, np.random.default_rng(0)).shape == (3, 0)
 
 
 def test_a_thousand_resamples_of_650_images_take_seconds():

@@ -20,7 +20,7 @@ from nasbench.report.localisation_tables import (
     localised,
     paired_csv,
 )
-from nasbench.report.paired import bases, holm, mcnemar
+from nasbench.report.paired import bases
 from nasbench.run.store import RunFolder
 from tests.support.wsol import made_up
 
@@ -290,15 +290,3 @@ def test_pairs_are_of_the_images_that_both_have(folder):
     said = localised(folder, [Cell(), Cell(segmenter="nas")], [(0, "a"), (1, "b")])
     (one,) = [one for one in said.paired if (one.stratum, one.column) == ("all", "box_acc@0.50")]
     assert (one.n, one.lost, one.value) == (30, 30, -1)
-
-
-def test_mcnemar_is_the_sign_test_of_what_differs():
-    assert mcnemar(0, 0) == 1
-    assert mcnemar(5, 0) == mcnemar(0, 5) == pytest.approx(2 / 2**5)
-    assert mcnemar(3, 3) == 1
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1, 1]
-    assert holm([]) == []

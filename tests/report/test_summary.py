@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy import stats
 
 from nasbench.report.labels import cell_labels
-from nasbench.report.summary import bootstrap_mean, summarise, summary_csv
+from nasbench.report.summary import summarise, summary_csv
 from nasbench.run.store import RunFolder
 from tests.run.test_store import row
 
@@ -54,39 +52,6 @@ def test_swept_columns_are_empty_where_a_cell_has_no_such_key(folder):
         == "model,dataset,segmenter,seed,segmenter.k,segmenter.stages,metric,value,low,high,n,n_failed"
     )
     assert lines[1:] == ["m,d,s,,5,[-2 -1],x,0.5,0.5,0.5,2,0", "m,d,s,null,,,x,0.5,0.5,0.5,2,0"]
-
-
-def test_the_interval_is_that_of_an_independent_implementation():
-    values = np.random.default_rng(0).gamma(2.0, size=80)
-    low, high = bootstrap_mean(values, np.random.default_rng(1))
-    other = stats.bootstrap(
-        (values,), np.mean, n_resamples=9999, method="percentile", rng=np.random.default_rng(2)
-    ).confidence_interval
-    assert low == pytest.approx(other.low, rel=0.01)
-    assert high == pytest.approx(other.high, rel=0.01)
-
-
-def test_the_interval_keeps_its_coverage():
-    rng = np.random.default_rng(3)
-    hits = 0
-    for i in range(200):
-        low, high = bootstrap_mean(rng.normal(size=60), np.random.default_rng(i))
-        assert low is not None
-        assert high is not None
-        hits += low <= 0 <= high
-    assert 0.90 <= hits / 200 <= 0.99
-
-
-def test_the_interval_does_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
-    values = np.random.default_rng(4).random(50)
-    whole = bootstrap_mean(values, np.random.default_rng(5))
-    monkeypatch.setattr("nasbench.report.summary._DRAWS_AT_ONCE", 1000)
-    assert bootstrap_mean(values, np.random.default_rng(5)) == whole
-
-
-@pytest.mark.parametrize("values", [[], [0.5]])
-def test_one_value_has_no_interval(values):
-    assert bootstrap_mean(np.array(values), np.random.default_rng(0)) == (None, None)
 
 
 def test_labels_name_what_tells_cells_apart():
