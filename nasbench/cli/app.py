@@ -12,6 +12,8 @@ from nasbench.cli.explain import explain
 from nasbench.cli.lerf import lerf
 from nasbench.cli.ls import ls
 from nasbench.cli.segment import segment
+from nasbench.cli.status import status
+from nasbench.cli.verify import verify
 from nasbench.cli.wsol import wsol
 from nasbench.errors import NasbenchError
 
@@ -29,6 +31,8 @@ app.command("explain")(explain)
 app.command("wsol")(wsol)
 app.command("leRF")(lerf)
 app.command("lerf", hidden=True)(lerf)
+app.command("status")(status)
+app.command("verify")(verify)
 app.command("ls")(ls)
 
 
