@@ -13,7 +13,7 @@ import typer
 from nasbench.cli import options
 
 if TYPE_CHECKING:
-    from nasbench.run.look import Look
+    from nasbench.run.look import Look, Looker
 
 _ROOT = Path("results") / "runs"
 _OVER = ("complete", "interrupted", "failed", "killed", "unfinished")
@@ -36,8 +36,8 @@ def status(
 ) -> None:
     """Show what is done of a run, how fast, for how long yet, and why rows have no value.
 
-    From another terminal, while the run goes on or after it; the run is not disturbed. Without a folder: the run
-    below results/runs that was written to last.
+    From another terminal, while the run goes on or after it; the run is not disturbed. Without a folder: the
+    run below results/runs that was written to last.
 
     **Examples**
 

@@ -43,7 +43,8 @@ def verify(
 ) -> None:
     """Check a run: digests and counts of every unit, its tables, and a sample of its rows computed again.
 
-    Exits 0 where all is well and 1 where anything is wrong, which it names by file. The folder is not changed.
+    Exits 0 where all is well and 1 where anything is wrong, which it names by file. The folder is not
+    changed.
 
     **Examples**
 

@@ -26,7 +26,8 @@ def unit_name(
         keyed: the cell's configuration with content in place of paths.
         samples: in the run's order.
         truth: the kind of truth the data set has.
-        schemas, versions: of the rooms and the numeric libraries that compute the rows.
+        schemas: of the rooms that compute the rows.
+        versions: of the numeric libraries behind them.
     """
     return digest_value(
         {

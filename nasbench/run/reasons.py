@@ -85,9 +85,10 @@ class Reasons:
 
 
 def rows_without_value(path: Path) -> list[tuple[str, str, str]]:
-    """Status, reason and sample of a unit's rows that are not ok; no other column is read, and none if all are.
+    """Status, reason and sample of a unit's rows that are not ok.
 
-    Raises RunError naming the file where it is damaged or of another schema.
+    No other column is read, and none where all rows are. Raises RunError naming the file where it is damaged
+    or of another schema.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

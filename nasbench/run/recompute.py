@@ -14,7 +14,7 @@ from nasbench.errors import NasbenchError
 from nasbench.run.build import Parts
 from nasbench.run.compare_rows import TOLERANCE, Compared, compare_rows
 from nasbench.run.device import pick_device
-from nasbench.run.engine import execute, intra_op_threads
+from nasbench.run.engine import execute
 from nasbench.run.manifest import CONDITIONS, Manifest, UnitRecord
 from nasbench.run.plan import Cell, Plan, Settings, Unit
 from nasbench.run.planning import make_plan
@@ -69,7 +69,7 @@ def pick(units: Sequence[UnitRecord], count: int | None, seed: int) -> list[Unit
 def check_recomputed(
     source: Source, chosen: Sequence[UnitRecord], progress: Callable[[str], None] = lambda _: None
 ) -> Check:
-    """Compute units again in a temporary folder, in the batches they were computed in, and compare their rows.
+    """Compute units again in a temporary folder, in the batches they had, and compare their rows.
 
     Equal bits are asked for where all of the run was computed on what is here; else numbers may differ by
     1e-5 of their size.
@@ -127,17 +127,18 @@ def _recompute(
         progress(f"recomputing, {done} of {len(units)} units")
 
     progress(f"recomputing {len(units)} units")
-    with tempfile.TemporaryDirectory(prefix="nasbench-verify-") as temp:
-        with RunFolder(Path(temp) / "run").opened(fresh=False) as anew, intra_op_threads(settings.threads):
-            execute(tasks, anew, settings, parts, on_done=on_done)
-            for unit in units:
-                compared = compare_rows(
-                    source.folder.read_rows(unit.key), anew.read_rows(unit.key), tolerance=tolerance
-                )
-                found.compared.append(compared)
-                if compared.differing:
-                    said = f"{compared.differing} of {compared.rows} rows differ from what is computed now"
-                    found.failures.append(Failure(f"rows/{unit.key}.parquet", f"{said}; {compared.first}"))
+    with (
+        tempfile.TemporaryDirectory(prefix="nasbench-verify-") as temp,
+        RunFolder(Path(temp) / "run").opened(fresh=False) as anew,
+    ):
+        execute(tasks, anew, settings, parts, on_done=on_done)
+        for unit in units:
+            kept = source.folder.read_rows(unit.key)
+            compared = compare_rows(kept, anew.read_rows(unit.key), tolerance=tolerance)
+            found.compared.append(compared)
+            if compared.differing:
+                said = f"{compared.differing} of {compared.rows} rows differ from what is computed now"
+                found.failures.append(Failure(f"rows/{unit.key}.parquet", f"{said}; {compared.first}"))
 
 
 def _changed_cells(source: Source, cells: Mapping[int, Cell]) -> Iterator[Failure]:
@@ -149,9 +150,7 @@ def _changed_cells(source: Source, cells: Mapping[int, Cell]) -> Iterator[Failur
         if cell.digest == source.manifest.cells[place].digest:
             continue
         key, old, new = _first_change(_keyed(source, place), cell.keyed)
-        group = key.partition(".")[0]
-        node = cell.config.get(group)
-        file = str(node["weights"]) if isinstance(node, dict) and key == "model.weights_digest" else "config.yaml"
+        file = str(cell.config["model"]["weights"]) if key == "model.weights_digest" else "config.yaml"
         reason = f"{key} was {old} when the run was made, and is {new}"
         if (file, reason) not in said:
             said.add((file, reason))
@@ -211,7 +210,7 @@ def _is_as_it_was(source: Source, plan: Plan, cell: Cell, unit: UnitRecord) -> b
 
 
 def _other_conditions(manifest: Manifest, here: Mapping[str, Any]) -> str:
-    """Why bits need not be equal: what the run was computed on and with that is not here. Empty for nothing."""
+    """What the run was computed on or with that is not here, so that bits need not be equal; else empty."""
     for one in manifest.computed_on:
         for name in CONDITIONS:
             if one.get(name) != here[name]:

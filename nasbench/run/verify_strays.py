@@ -31,7 +31,9 @@ def check_strays(folder: RunFolder, manifest: Manifest) -> Check:
             earlier += 1
         else:
             failures.append(Failure(f"rows/{name}", reason))
-    said = ["no file in rows/ but units" if not failures else f"{len(failures):,} files in rows/ are no units"]
+    said = [
+        "no file in rows/ but units" if not failures else f"{len(failures):,} files in rows/ are no units"
+    ]
     if earlier:
         said.append(f"{earlier:,} units of earlier samples or versions, which no table counts")
     if temporary:

@@ -1,9 +1,9 @@
-"""Digests and counts of a run's units: each file is what the manifest says, and its rows are what its name says."""
+"""Digests and counts of a run's units: a file is what the manifest says, its rows are what its name says."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def check_units(
             found.sound[unit.key] = samples[unit.key]
     found.failures += _disagreeing(manifest, found)
     found.failures += _other_data(manifest, found)
-    return Check("units", _said(manifest, found, state), tuple(found.failures)), found
+    return Check("units", _said(manifest, found), tuple(found.failures)), found
 
 
 def samples_of(table: pa.Table) -> Samples:
@@ -170,8 +170,10 @@ def _row_faults(table: pa.Table, manifest: Manifest, unit: UnitRecord, names: li
     if any((status == "ok") != (value is not None) for status, value in said):
         yield "has a row that is ok without a value, or has one and is not"
     if names and unit.key not in names:
-        other = next((name for name in names if name in manifest.keys), None)
-        yield "its rows do not give the key it is named by" if other is None else f"its rows are those of {other}"
+        others = [name for name in names if name in manifest.keys]
+        yield (
+            f"its rows are those of {others[0]}" if others else "its rows do not give the key it is named by"
+        )
 
 
 def _disagreeing(manifest: Manifest, found: Units) -> Iterator[Failure]:
@@ -225,7 +227,7 @@ def _parsed(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _said(manifest: Manifest, found: Units, state: State) -> str:
+def _said(manifest: Manifest, found: Units) -> str:
     there = len(manifest.units) - found.pending
     said = [f"{len(found.sound):,} of {there:,} sound, {found.rows:,} rows: digests, columns, samples, keys"]
     if found.pending:
