@@ -15,6 +15,7 @@ from nasbench.run.build import Parts
 from nasbench.run.compare_rows import TOLERANCE, Compared, compare_rows
 from nasbench.run.device import pick_device
 from nasbench.run.engine import execute
+from nasbench.run.keys import SCHEMAS, numeric_versions
 from nasbench.run.manifest import CONDITIONS, Manifest, UnitRecord
 from nasbench.run.plan import Cell, Plan, Settings, Unit
 from nasbench.run.planning import make_plan
@@ -93,7 +94,10 @@ def check_recomputed(
     cells = dict(zip(places, plan.cells, strict=True))
     found.failures += _changed_cells(source, cells)
     found.failures += _changed_samples(source, plan, cells)
-    units = [unit for unit in chosen if _is_as_it_was(source, plan, cells[unit.cell], unit)]
+    maps = dict(_changed_maps(source, plan, cells, chosen))
+    found.failures += maps.values()
+    as_they_were = (unit for unit in chosen if _is_as_it_was(source, plan, cells[unit.cell], unit))
+    units = [unit for unit in as_they_were if unit.key not in maps]
     other = _other_conditions(source.manifest, here)
     try:
         _recompute(source, plan, cells, units, parts, settings, TOLERANCE if other else 0.0, found, progress)
@@ -197,6 +201,22 @@ def _changed_samples(source: Source, plan: Plan, cells: Mapping[int, Cell]) -> I
             yield Failure(f"{name}: {len(faults) - _NAMED} more", "have changed or are gone")
 
 
+def _changed_maps(
+    source: Source, plan: Plan, cells: Mapping[int, Cell], chosen: Sequence[UnitRecord]
+) -> Iterator[tuple[str, Failure]]:
+    """Units whose keys are others now, though all that rows say is as it was: maps from files have changed."""
+    if (source.manifest.schemas, source.manifest.versions) != (SCHEMAS, numeric_versions()):
+        return
+    now = {(unit.cell, unit.samples): unit.key for unit in plan.units}
+    for unit in chosen:
+        cell = cells[unit.cell]
+        key = now.get((cell.index, source.samples[unit.key]), unit.key)
+        if key != unit.key and cell.digest == source.manifest.cells[unit.cell].digest:
+            place = (cell.config.get("saliency") or {}).get("path", "config.yaml")
+            said = f"the maps behind rows/{unit.key}.parquet have changed since the run"
+            yield unit.key, Failure(str(place), said)
+
+
 def _samples_now(plan: Plan, cell: Cell) -> dict[str, str]:
     return {name: digest for unit in plan.units if unit.cell == cell.index for name, digest in unit.samples}
 
@@ -211,6 +231,9 @@ def _is_as_it_was(source: Source, plan: Plan, cell: Cell, unit: UnitRecord) -> b
 
 def _other_conditions(manifest: Manifest, here: Mapping[str, Any]) -> str:
     """What the run was computed on or with that is not here, so that bits need not be equal; else empty."""
+    if manifest.schemas != SCHEMAS:
+        key, old, new = _first_change(manifest.schemas, SCHEMAS, "schemas")
+        return f"{key} {old}, here {new}"
     for one in manifest.computed_on:
         for name in CONDITIONS:
             if one.get(name) != here[name]:
