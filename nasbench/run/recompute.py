@@ -204,7 +204,7 @@ def _changed_samples(source: Source, plan: Plan, cells: Mapping[int, Cell]) -> I
 def _changed_maps(
     source: Source, plan: Plan, cells: Mapping[int, Cell], chosen: Sequence[UnitRecord]
 ) -> Iterator[tuple[str, Failure]]:
-    """Units whose keys are others now, though all that rows say is as it was: maps from files have changed."""
+    """Units whose keys are others now, though all that rows say is as it was: maps have changed."""
     if (source.manifest.schemas, source.manifest.versions) != (SCHEMAS, numeric_versions()):
         return
     now = {(unit.cell, unit.samples): unit.key for unit in plan.units}

@@ -112,6 +112,8 @@ def test_a_run_that_hangs_gets_slower_and_is_never_done_in_less_than_no_time():
     rates, lefts = [], []
     for now in (16, 32, 64, 1000, 100_000):
         pace = pace_of(one, times, now=START + now)
+        assert pace.rate is not None
+        assert pace.left is not None
         rates.append(pace.rate)
         lefts.append(pace.left)
     assert rates[:3] == [2, 2, 1]
