@@ -13,6 +13,8 @@ from nasbench.cli.lerf import lerf
 from nasbench.cli.ls import ls
 from nasbench.cli.report import report
 from nasbench.cli.segment import segment
+from nasbench.cli.status import status
+from nasbench.cli.verify import verify
 from nasbench.cli.wsol import wsol
 from nasbench.errors import NasbenchError
 
@@ -31,6 +33,8 @@ app.command("wsol")(wsol)
 app.command("leRF")(lerf)
 app.command("lerf", hidden=True)(lerf)
 app.command("report")(report)
+app.command("status")(status)
+app.command("verify")(verify)
 app.command("ls")(ls)
 
 

@@ -113,22 +113,30 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
     from nasbench.run.engine import execute, intra_op_threads
     from nasbench.run.fit import fit_missing
     from nasbench.run.gallery import pictures
-    from nasbench.run.record import check_same_run, manifest_json, timing_records
+    from nasbench.run.record import check_same_run, conditions, manifest_json, timing_records
 
     check_same_run(folder, plan)
     started = time.time()
     device = str(pick_device(plan.settings.device))
     reports: list[TaskReport] = []
+    missing = plan.missing(folder)
+    computed_on = conditions(folder, plan, device, missing)
 
     def record(status: str) -> None:
         text = manifest_json(
-            plan, folder, status=status, argv=sys.argv[1:], started=started, device=device, reports=reports
+            plan,
+            folder,
+            status=status,
+            argv=sys.argv[1:],
+            started=started,
+            device=device,
+            computed_on=computed_on,
+            reports=reports,
         )
         folder.write_text("manifest.json", text)
 
     folder.write_text("config.yaml", config_yaml(composed))
     record("running")
-    missing = plan.missing(folder)
     tasks = plan.tasks(missing)
     progress.start(sum(len(task.units[0].samples) for task in tasks), "images")
 

@@ -23,3 +23,5 @@ DRY_RUN: Any = typer.Option(
 CFG: Any = typer.Option("--cfg", help="Print the composed configuration and exit.")
 FRESH: Any = typer.Option("--fresh", help="Forget what the folder holds of this run and compute it anew.")
 DEBUG: Any = typer.Option("--debug", help="Show the traceback of an error.")
+RUN: Any = typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)
+JSON: Any = typer.Option("--json", help="Print one JSON object on one line instead.")

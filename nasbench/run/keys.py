@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
+
+import torch
 
 import nasbench.data
 import nasbench.faithfulness
@@ -16,8 +19,8 @@ import nasbench.models
 import nasbench.run
 import nasbench.saliency
 import nasbench.segment
-from nasbench.digest import digest_value
 from nasbench.run.build import source_digest
+from nasbench.run.naming import unit_name
 from nasbench.run.rows import ROW_SCHEMA
 
 # Whose results enter the rows; other versions may give other last bits.
@@ -48,7 +51,24 @@ def numeric_versions() -> dict[str, str]:
 
 def platform_record() -> dict[str, str]:
     """What the manifest says of the machine; not part of any key."""
-    return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "kernels": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _processor() -> str:
+    """The processor's name: libraries choose their kernels by it, and with them the last bits of a sum."""
+    cpuinfo = Path("/proc/cpuinfo")
+    with suppress(OSError):
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor()
 
 
 def keyed_config(
@@ -96,17 +116,8 @@ def unit_key(
     truth: str | None,
 ) -> str:
     """Key of a cell × these samples, given as (id, content digest); `truth` is the data set's."""
-    return digest_value(
-        {
-            "command": command,
-            "choices": dict(choices),
-            "config": keyed,
-            "samples": [list(pair) for pair in samples],
-            "truth": truth,
-            "schemas": SCHEMAS,
-            "versions": numeric_versions(),
-        }
-    )
+    versions = numeric_versions()
+    return unit_name(command, choices, keyed, samples, truth, schemas=SCHEMAS, versions=versions)
 
 
 def short_paths(paths: Sequence[str]) -> list[str]:

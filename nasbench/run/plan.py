@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from nasbench.digest import canonical_json, digest_value
+from nasbench.digest import canonical_json
 from nasbench.run.fitted import Fit
+from nasbench.run.naming import cell_name, plan_name
 from nasbench.run.store import RunFolder
 
 # Samples of a unit. A constant of the schema: another number makes other units.
@@ -83,7 +84,7 @@ class Cell:
     @cached_property
     def digest(self) -> str:
         """Of everything but the samples; seeds the cell's bootstrap."""
-        return digest_value([self.choices, self.keyed])
+        return cell_name(self.choices, self.keyed)
 
     def with_segmenter(self, node: dict[str, Any]) -> Cell:
         """This cell with another segmenter: for regions that are only compared with, or averaged over."""
@@ -146,7 +147,7 @@ class Plan:
         units: all units of all cells, cell by cell.
         settings: how to compute.
         models: description of each distinct classifier, for the manifest.
-        datasets: name, number of samples and digest of each distinct data set, for the manifest.
+        datasets: name, number of samples, digest and truth of each distinct data set, for the manifest.
         notes: what the user should read before the run begins.
     """
 
@@ -161,7 +162,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Names the run: of its units' keys, which say all that determines its rows."""
-        return digest_value(sorted(unit.key for unit in self.units))
+        return plan_name(unit.key for unit in self.units)
 
     def missing(self, folder: RunFolder) -> list[Unit]:
         """Units without rows, or without the pictures and labels this run is asked to keep."""

@@ -26,6 +26,7 @@ from nasbench.run.commands import check_metric, check_one_protocol
 from nasbench.run.device import prepared_classifier, source_classifier
 from nasbench.run.fitted import Fit, planned_fit
 from nasbench.run.keys import PATH_KEYS, keyed_config, short_paths, unit_key
+from nasbench.run.naming import samples_name
 from nasbench.run.plan import UNIT_SAMPLES, Cell, Plan, Settings, Unit
 from nasbench.run.segmentations import segmenter_nodes
 from nasbench.segment.base import Activations
@@ -162,8 +163,8 @@ class _Planner:
             name = choices["dataset"]
             self.progress(f"reading {name}")
             found = _samples(self.parts, config["dataset"], name, self.settings.limit)
-            digest = digest_value([list(pair) for pair in found[0]])
-            self.listed[key] = ({"name": name, "n": len(found[0]), "digest": digest}, found)
+            summary = {"name": name, "n": len(found[0]), "digest": samples_name(found[0]), "truth": found[1]}
+            self.listed[key] = (summary, found)
         return self.listed[key][1]
 
     def _forwards(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nasbench
-from nasbench.digest import digest_file
+from nasbench.digest import canonical_json, digest_file
 from nasbench.errors import RunError, UsageError
 from nasbench.run.keys import SCHEMAS, numeric_versions, platform_record
-from nasbench.run.plan import Cell, Plan
+from nasbench.run.manifest import CONDITIONS
+from nasbench.run.plan import Cell, Plan, Unit
 from nasbench.run.store import RunFolder
 from nasbench.run.task_report import TaskReport
 
@@ -62,9 +63,11 @@ def manifest_json(
     argv: Sequence[str],
     started: float,
     device: str,
+    computed_on: Sequence[Mapping[str, Any]],
     reports: Sequence[TaskReport],
 ) -> str:
     """The manifest: versions, models, data sets, cells and the units with their digests."""
+    nodes = list(dict.fromkeys(canonical_json(cell.config["dataset"]) for cell in plan.cells))
     units = []
     for unit in plan.units:
         done = folder.has_rows(unit.key)
@@ -94,11 +97,14 @@ def manifest_json(
         "workers": plan.settings.workers,
         "max_batch": plan.settings.max_batch,
         "limit": plan.settings.limit,
+        "computed_on": list(computed_on),
         "forwards": sum(report.forwards for report in reports),
         "models": plan.models,
         "datasets": plan.datasets,
         "samples": _first_samples(plan),
-        "cells": [_cell_record(cell) for cell in plan.cells],
+        "cells": [
+            _cell_record(cell, nodes.index(canonical_json(cell.config["dataset"]))) for cell in plan.cells
+        ],
         "units": units,
     }
     return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
@@ -122,8 +128,33 @@ def timing_records(reports: Sequence[TaskReport], *, started: float, device: str
     ]
 
 
-def _cell_record(cell: Cell) -> dict[str, Any]:
-    return {"digest": cell.digest, "choices": cell.choices, "swept": cell.swept}
+def conditions(folder: RunFolder, plan: Plan, device: str, missing: Sequence[Unit]) -> list[dict[str, Any]]:
+    """All that the units of a folder have been computed on and with, each once: where it is one, bits agree.
+
+    Those of the manifest that is there, and this process's if it has anything to compute.
+    """
+    manifest = folder.read_manifest() or {}
+    found = manifest.get("computed_on")
+    if not isinstance(found, list):  # a manifest from before they were kept says what its last process had
+        found = [{name: manifest.get(name) for name in CONDITIONS}] if manifest else []
+    ours = conditions_here(plan, device)
+    return found if ours in found or not missing else [*found, ours]
+
+
+def conditions_here(plan: Plan, device: str) -> dict[str, Any]:
+    """What decides the last bits of what this process computes."""
+    return {
+        "platform": platform_record(),
+        "versions": dict(numeric_versions()),
+        "device": device,
+        "threads": plan.settings.threads,
+        "max_batch": plan.settings.max_batch,
+    }
+
+
+def _cell_record(cell: Cell, data: int) -> dict[str, Any]:
+    """`data` is the place of the cell's data set among `datasets`."""
+    return {"digest": cell.digest, "choices": cell.choices, "swept": cell.swept, "data": data}
 
 
 def _utc(moment: float) -> str:

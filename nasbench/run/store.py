@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +29,11 @@ _FOLDERS = ("rows", "artefacts", "overlays", "maps", "lattices")
 _PATTERNS = (
     "rows/*.parquet", "artefacts/*.npz", "overlays/*/*.png", "maps/*/**/*.npy", "lattices/*.npz",
 )  # fmt: skip
-_LOCK = ".lock"
+LOCK = ".lock"
+# For how long a run waits for its lock, seconds: `nasbench status` looks whether it is held, for an instant.
+_GRACE = 0.5
 # Says that a folder is a run's, and whose files below may be replaced.
-_MARKER = ".nasbench"
+MARKER = ".nasbench"
 
 
 class RunFolder:
@@ -53,12 +56,12 @@ class RunFolder:
 
         self._check_place()
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / _MARKER).touch()
+        (self.path / MARKER).touch()
         for folder in _FOLDERS[:2]:
             (self.path / folder).mkdir(exist_ok=True)
-        lock = FileLock(self.path / _LOCK)
+        lock = FileLock(self.path / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_GRACE, poll_interval=_GRACE / 20)
         except Timeout as error:
             raise UsageError(
                 f"{self.path} is in use by another nasbench; wait for it or choose another --out"
@@ -72,9 +75,27 @@ class RunFolder:
         finally:
             lock.release()
 
+    def check_is_run(self) -> None:
+        """Whether there is a run in this folder. Raises RunError where there is none."""
+        if not self.path.exists():
+            raise RunError(f"{self.path}: there is no such folder")
+        if not self.path.is_dir():
+            raise RunError(f"{self.path}: is a file, not a run's folder")
+        if not (self.path / MARKER).is_file():
+            raise RunError(f"{self.path}: is not a run's folder (it has no {MARKER})")
+
     def has_rows(self, key: str) -> bool:
         """Whether a unit is finished."""
-        return self._rows(key).is_file()
+        return self.rows_path(key).is_file()
+
+    def written(self) -> dict[str, float]:
+        """By file name, when each file beside the rows was written, in seconds since the epoch."""
+        found = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path / "rows") as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # a temporary file that has its name by now
+                    found[entry.name] = entry.stat().st_mtime
+        return found
 
     def find_artefact(self, key: str, images: int) -> Path | None:
         """Where pictures and labels of at least a unit's first `images` samples are kept."""
@@ -89,14 +110,14 @@ class RunFolder:
     def write_rows(self, key: str, rows: Sequence[Row]) -> None:
         """Write a unit; one that is there already is left alone. Raises OSError."""
         if not self.has_rows(key):
-            write_atomic(self._rows(key), encode_rows(rows))
+            write_atomic(self.rows_path(key), encode_rows(rows))
 
     def read_rows(self, key: str) -> pa.Table:
         """A unit's rows. Raises RunError naming a file that is damaged or of another schema."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self._rows(key)
+        path = self.rows_path(key)
         try:
             # Read through Python: a memory-mapped file that another process replaces would not be seen whole.
             table = pq.ParquetFile(io.BytesIO(path.read_bytes())).read()
@@ -195,7 +216,8 @@ class RunFolder:
         pq.write_table(table, sink, compression="zstd")
         write_atomic(path, sink.getvalue())
 
-    def _rows(self, key: str) -> Path:
+    def rows_path(self, key: str) -> Path:
+        """Where a unit's rows are, or will be."""
         return self.path / "rows" / f"{key}.parquet"
 
     def _check_place(self) -> None:
@@ -204,7 +226,7 @@ class RunFolder:
         for parent in self.path.parents:
             if parent.exists() and not parent.is_dir():
                 raise UsageError(f"--out {self.path}: {parent} is a file, not a folder")
-        if self.path.is_dir() and not (self.path / _MARKER).is_file():
+        if self.path.is_dir() and not (self.path / MARKER).is_file():
             foreign = sorted(entry.name for entry in self.path.iterdir())
             if foreign:
                 raise UsageError(
