@@ -3,31 +3,35 @@
 Run: python scripts/study_lerf.py RUN [RUN ...] [--out FILE.md] [--figure FILE.svg]
 
 RUN is a folder of `nasbench leRF experiment=lerf_study`; of each network only the images that all its cells
-have are read. Areas are ratios of means, (area − empty) / (full − empty). Two settings, what is removed and what
-stands in its place, agree as far as they rank the methods alike: Kendall's tau-b of their mean areas, taken
-again in every resample of the images. A run that is not finished is read as far as it is.
+have are read. Areas are ratios of means, (area − empty) / (full − empty). Two settings, what is removed and
+what stands in its place, agree as far as they rank the methods alike: Kendall's tau-b of their mean areas,
+taken again in every resample of the images. A run that is not finished is read as far as it is.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.image_rows import Key
 from nasbench.report.relevance_images import Images, read_images, resampled_means
 from nasbench.report.relevance_scores import RATIOS
 from nasbench.report.tables import markdown
 from nasbench.run.store import RunFolder
 from nasbench.statistics.agreement import kendall_tau_b, krippendorff_alpha
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
 # A column of a table: what is removed, and what stands in its place.
@@ -259,10 +263,14 @@ def _has(study: Study, setting: Setting, name: str) -> bool:
 
 def draw(studies: Sequence[Study], path: Path) -> None:
     """Ranks of the methods by AUC-LeRF and by SRG in every setting, a row for each network."""
-    import matplotlib as mpl
+    with figure_style(size=9):
+        for suffix, data in figure_files(_figure(studies)).items():
+            path.with_suffix(f".{suffix}").write_bytes(data)
+
+
+def _figure(studies: Sequence[Study]) -> Figure:
     from matplotlib.figure import Figure
 
-    mpl.rcParams["svg.hashsalt"] = "nasbench"
     figure = Figure(figsize=(12, 4.6 * len(studies)), layout="constrained")
     axes = figure.subplots(len(studies), 2, squeeze=False)
     for row, study in zip(axes, studies, strict=True):
@@ -290,10 +298,7 @@ def draw(studies: Sequence[Study], path: Path) -> None:
             what = "AUC-LeRF" if name == "LeRF" else "SRG"
             ax.set_title(f"{study.model}: methods ranked by {what}, {len(study.keys)} images", fontsize=10)
             ax.spines[["top", "right"]].set_visible(False)
-    for suffix in ("svg", "png"):
-        sink = io.BytesIO()
-        figure.savefig(sink, format=suffix, dpi=110, metadata={"Date": None} if suffix == "svg" else None)
-        path.with_suffix(f".{suffix}").write_bytes(sink.getvalue())
+    return figure
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ that all cells have.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 
 from nasbench.localize.boxes import IOU_GRID
 from nasbench.localize.thresholds import fold_of
+from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.image_rows import Key
 from nasbench.report.localisation import Entries, Scored, Stratum, read_entries, score
 from nasbench.report.tables import markdown, percent, percent_span
@@ -303,11 +303,10 @@ def draw(
     path: Path,
 ) -> None:
     """Accuracy of the chosen over IoU, CAM, small objects: one panel a network, SVG and PNG."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     models = list(dict.fromkeys(cell.model for cell in cells))
-    with rc_context({"svg.hashsalt": "nasbench", "svg.fonttype": "path", "font.size": 9}):
+    with figure_style(size=9):
         figure = Figure(figsize=(3.4 * len(models) + 1.6, 3.6), layout="constrained")
         for axes, model in zip(np.ravel(figure.subplots(1, len(models), sharey=True)), models, strict=True):
             for family, (colour, marker) in STYLES.items():
@@ -327,11 +326,8 @@ def draw(
         first = figure.axes[0]
         first.set_ylabel(f"box accuracy (%), small objects of {title}")
         figure.legend(*first.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-        metadata: Mapping[str, dict[str, Any]] = {".svg": {"Date": None}, ".png": {"Software": None}}
-        for suffix, known in metadata.items():
-            sink = io.BytesIO()
-            figure.savefig(sink, format=suffix[1:], dpi=150, metadata=known)
-            path.with_suffix(suffix).write_bytes(sink.getvalue())
+        for suffix, data in figure_files(figure).items():
+            path.with_suffix(f".{suffix}").write_bytes(data)
 
 
 if __name__ == "__main__":

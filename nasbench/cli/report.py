@@ -38,7 +38,8 @@ _FORMAT = typer.Option(
 )
 _OUT = typer.Option(
     "--out",
-    help="A folder for report.md, .csv and .tex, and differences.svg and .png.",
+    help="A folder for report.md, .csv and .tex, and figures (.svg and .png): differences, scores over the "
+    "number of regions, images side by side.",
     show_default=False,
 )
 
@@ -107,15 +108,21 @@ def _shown(merged: Merged, tables: Sequence[Table], formats: Iterable[str]) -> l
 
 def _files(merged: Merged, tables: Sequence[Table]) -> dict[str, bytes]:
     from nasbench.report.comparison_text import comparison_csv, comparison_md
+    from nasbench.report.count_plot import count_plot
     from nasbench.report.differences_plot import differences_plot
     from nasbench.report.latex import comparison_tex
+    from nasbench.report.side_by_side import side_by_side
 
     texts = {
         "report.md": comparison_md(merged, tables),
         "report.csv": comparison_csv(tables),
         "report.tex": comparison_tex(tables),
     }
-    drawn = {f"differences.{suffix}": data for suffix, data in differences_plot(tables).items()}
+    figures = {"differences": differences_plot(tables), "counts": count_plot(tables)}
+    for table in tables:  # those of one command show the same images
+        name = f"side_by_side_{table.command}"
+        figures[name] = figures.get(name) or side_by_side(merged, table)
+    drawn = {f"{name}.{suffix}": data for name, files in figures.items() for suffix, data in files.items()}
     return {**{name: text.encode() for name, text in texts.items()}, **drawn}
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from nasbench.atomic import write_atomic
 from nasbench.errors import UsageError
+from nasbench.report.run_folders import COMMANDS
 
 # Says that a folder is a report's, and that what it holds may be replaced.
 _MARKER = ".nasbench-report"
-NAMES = ("report.md", "report.csv", "report.tex", "differences.svg", "differences.png")
+_FIGURES = ("differences", "counts", *(f"side_by_side_{command}" for command in COMMANDS))
+NAMES = ("report.md", "report.csv", "report.tex", *(f"{name}.svg" for name in _FIGURES))
+NAMES += tuple(f"{name}.png" for name in _FIGURES)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nasbench.report.columns import Column
 from nasbench.report.comparison import Table
+from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:
@@ -29,16 +29,13 @@ _LETTERS = 64
 
 def differences_plot(tables: Sequence[Table]) -> dict[str, bytes]:
     """The figure by its suffix, always the same bytes; none where nothing is compared."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     shown = [table for table in tables if table.lead is not None and table.lead.lead is not None]
     if not shown:
         return {}
     heights = [_FRAME + _ROW * max(len(lines) for _, lines in _panels(table)) for table in shown]
-    found = {}
-    # Letters as paths: the picture is the same where the font is not installed.
-    with rc_context({"svg.hashsalt": "nasbench", "svg.fonttype": "path", "font.size": 8.5}):
+    with figure_style():
         figure = Figure(figsize=(_WIDTH, sum(heights) + 0.3), layout="constrained")
         grid = figure.subplots(len(shown), 2, squeeze=False, height_ratios=heights)
         for table, row in zip(shown, grid, strict=True):
@@ -48,12 +45,7 @@ def differences_plot(tables: Sequence[Table]) -> dict[str, bytes]:
             for axes in row[len(panels) :]:
                 axes.set_axis_off()
         figure.supxlabel(_LEGEND, fontsize=8.5, x=0.01, horizontalalignment="left")
-        metadata: Mapping[str, Mapping[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
-        for suffix, known in metadata.items():
-            sink = io.BytesIO()
-            figure.savefig(sink, format=suffix, dpi=150, metadata=dict(known))
-            found[suffix] = sink.getvalue()
-    return found
+        return figure_files(figure)
 
 
 def _panels(table: Table) -> list[tuple[str, list[tuple[str, Interval]]]]:

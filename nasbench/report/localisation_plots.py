@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from nasbench.localize.boxes import IOU_GRID, MEAN_IOU
 from nasbench.localize.thresholds import Sweep
+from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.localisation import Stratum
 from nasbench.report.localisation_tables import TITLES, Localised
 
@@ -27,15 +27,12 @@ _MARKED = np.array([delta in MEAN_IOU for delta in IOU_GRID])
 
 def localisation_plots(said: Localised, stratum: str = "small") -> dict[str, bytes]:
     """The figure of a stratum by its suffix, always the same bytes; none without images in it."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     shown = [i for i in range(len(said.cells)) if said.scored[i, stratum].n][:_MOST]
     if not shown:
         return {}
-    found = {}
-    # Letters as paths: the picture is the same where the font is not installed.
-    with rc_context({"svg.hashsalt": "nasbench", "svg.fonttype": "path", "font.size": 9}):
+    with figure_style(size=9):
         figure = Figure(figsize=(11, 4.2 + 0.14 * max(len(shown) - 12, 0)), layout="constrained")
         over_iou, over_threshold = figure.subplots(1, 2)
         for place, i in enumerate(shown):
@@ -48,12 +45,7 @@ def localisation_plots(said: Localised, stratum: str = "small") -> dict[str, byt
         _dress(over_iou, "IoU", f"box accuracy, {TITLES[stratum]}")
         _dress(over_threshold, "threshold, one for all images", "mean box accuracy over IoU .50 to .95")
         figure.legend(*over_iou.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-        metadata: Mapping[str, Mapping[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
-        for suffix, known in metadata.items():
-            sink = io.BytesIO()
-            figure.savefig(sink, format=suffix, dpi=150, metadata=dict(known))
-            found[suffix] = sink.getvalue()
-    return found
+        return figure_files(figure)
 
 
 def _draw_cell(

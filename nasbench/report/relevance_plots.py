@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.relevance_groups import Group
 from nasbench.report.relevance_images import GRID, SAMPLED
 from nasbench.report.relevance_scores import Band
@@ -34,7 +34,6 @@ _PLACES = {"lerf": "share of all orders that LeRF is better than", "morf": "the 
 
 def relevance_plots(said: Relevant) -> dict[str, bytes]:
     """The figure by its suffix, always the same bytes; none where no image has a score."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     there = [group for group in said.groups if _members(said, group)]
@@ -44,21 +43,14 @@ def relevance_plots(said: Relevant) -> dict[str, bytes]:
     heights = [_height(said, group) for group in shown]
     left = _left_out(said, shown, len(there) - len(shown))
     colours = _colours(said, shown)
-    found = {}
-    # Letters as paths: the picture is the same where the font is not installed.
-    with rc_context({"svg.hashsalt": "nasbench", "svg.fonttype": "path", "font.size": 9}):
+    with figure_style(size=9):
         figure = Figure(figsize=(11, sum(heights) + 0.3 * bool(left)), layout="constrained")
         parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False).ravel()
         for part, group in zip(parts, shown, strict=True):
             _draw_group(said, group, part, colours)
         if left:
             figure.supxlabel(left, fontsize=8, color="#555555")
-        metadata: Mapping[str, Mapping[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
-        for suffix, known in metadata.items():
-            sink = io.BytesIO()
-            figure.savefig(sink, format=suffix, dpi=150, metadata=dict(known))
-            found[suffix] = sink.getvalue()
-    return found
+        return figure_files(figure)
 
 
 def _members(said: Relevant, group: Group) -> list[int]:
