@@ -55,8 +55,7 @@ class Kind:
 def _decisions(x: Floats) -> Floats:
     """Differences of right and wrong decisions."""
     share = ndtr(x)
-    gained, lost = share > 1 - GAINED, share < LOST
-    return np.subtract(gained, lost, dtype=np.float64)
+    return np.asarray(share > 1 - GAINED, dtype=np.float64) - np.asarray(share < LOST, dtype=np.float64)
 
 
 NORMAL = Kind("normal", lambda x: x, 0.0)
