@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench.report.comparison import Table
+from nasbench.report.comparison import STRATA, Table
 from nasbench.report.draw import heat, overlay
 from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.merged import Merged
@@ -39,7 +39,8 @@ def side_by_side(merged: Merged, table: Table) -> dict[str, bytes]:
     places = [place for place in kept[lines[0].label] if all(place in kept[line.label] for line in lines)][
         :_IMAGES
     ]
-    return _figure(table.title, [line.label for line in lines], places, kept) if places else {}
+    title = table.title.removesuffix(f", {STRATA.get(table.stratum, '')}")  # all that was kept is shown
+    return _figure(title, [line.label for line in lines], places, kept) if places else {}
 
 
 def _kept(merged: Merged, line: Line) -> dict[_Place, Mapping[str, NDArray[Any]]]:

@@ -53,11 +53,13 @@ def test_out(run, tmp_path):
     assert result.code == 0
     assert result.out.splitlines()[0].startswith("nas leads grid")
     folder = tmp_path / "tables" / "one"
-    assert {path.name for path in folder.iterdir()} == {*NAMES, ".nasbench-report"}
+    # No number of regions varies, and the runs kept no pictures.
+    names = [name for name in NAMES if name.startswith(("report", "differences"))]
+    assert {path.name for path in folder.iterdir()} == {*names, ".nasbench-report"}
     assert (folder / "report.md").read_text() == run("a", "b", "--format", "markdown").out
-    before = {name: (folder / name).read_bytes() for name in NAMES}
+    before = {name: (folder / name).read_bytes() for name in names}
     assert run("b", "a", "--out", "tables/one").code == 0
-    assert {name: (folder / name).read_bytes() for name in NAMES} == before
+    assert {name: (folder / name).read_bytes() for name in names} == before
     # Of one line there is no difference to draw: the pictures of the earlier report must not stay.
     assert run("b", "--out", "tables/one").code == 0
     assert not (folder / "differences.png").exists()
