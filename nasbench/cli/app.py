@@ -11,6 +11,7 @@ import typer
 from nasbench.cli.explain import explain
 from nasbench.cli.lerf import lerf
 from nasbench.cli.ls import ls
+from nasbench.cli.regress import regress
 from nasbench.cli.segment import segment
 from nasbench.cli.wsol import wsol
 from nasbench.errors import NasbenchError
@@ -29,6 +30,7 @@ app.command("explain")(explain)
 app.command("wsol")(wsol)
 app.command("leRF")(lerf)
 app.command("lerf", hidden=True)(lerf)
+app.command("regress")(regress)
 app.command("ls")(ls)
 
 
