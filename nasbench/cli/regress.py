@@ -88,7 +88,7 @@ def _regress(request: _Request) -> int:
     baseline = read_baseline(path, suite.name)
     if baseline is None and not request.update:
         raise UsageError(f"{path}: there is no baseline of suite {suite.name} yet; --update makes one")
-    _check_reports(request)
+    _check_places(request)
 
     found = _measured(suite, composed, request.out)
 
@@ -108,8 +108,10 @@ def _regress(request: _Request) -> int:
     return 0
 
 
-def _check_reports(request: _Request) -> None:
-    """Refuse, before the work, files that could not be written after it. Raises UsageError."""
+def _check_places(request: _Request) -> None:
+    """Refuse, before the work, what could not be written after it. Raises UsageError."""
+    if request.out is not None and request.out.exists() and not request.out.is_dir():
+        raise UsageError(f"--out {request.out}: is a file; name a folder")
     for option, path in (("--junit", request.junit), ("--json", request.json)):
         if path is None:
             continue

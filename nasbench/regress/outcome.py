@@ -18,6 +18,8 @@ _HEAD = ("figure", "kind", "baseline", "now", "difference", "tolerance", "verdic
 _FORMAT = 1
 # Of a digest, what tells it from another at a glance.
 _SHORT = 12
+# Figures named of those with one reason.
+_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,7 @@ def outcome_text(outcome: Outcome) -> str:
     """The table, then what it cannot say, then the count."""
     rows = [_row(one) for one in outcome.judged]
     lines = [table_text(f"nasbench regress {outcome.suite.name}: against {outcome.path}", _HEAD, rows)]
-    for one in outcome.judged:
-        if one.verdict != "ok":
-            reason = f" (tolerance: {one.figure.reason})" if one.verdict == "drift" else ""
-            lines.append(f"{one.figure.name}: {one.verdict}: {one.said}{reason}")
+    lines += _reasons(outcome.judged)
     if outcome.changes:
         lines.append(f"not as the baseline was made: {'; '.join(outcome.changes)}")
     lines += [
@@ -125,6 +124,19 @@ def outcome_json(outcome: Outcome) -> str:
         ],
     }
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _reasons(judged: Sequence[Judged]) -> list[str]:
+    """Why figures are not ok; many with one reason in one line."""
+    found: dict[str, list[str]] = {}
+    for one in judged:
+        if one.verdict != "ok":
+            tolerance = f" (tolerance: {one.figure.reason})" if one.verdict == "drift" else ""
+            found.setdefault(f"{one.verdict}: {one.said}{tolerance}", []).append(one.figure.name)
+    return [
+        f"{', '.join(names) if len(names) <= _NAMED else f'{names[0]} and {len(names) - 1} more'}: {said}"
+        for said, names in found.items()
+    ]
 
 
 def _row(one: Judged) -> list[str]:
