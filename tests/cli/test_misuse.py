@@ -47,7 +47,7 @@ def run(capsys, monkeypatch, tmp_path):
         (["segment", "segmenter=grid", "segmenter.n=interval(1,2)"], "this kind of sweep is not used here"),
         (["segment", "segmenter.seed=${nope}"], "nope"),
         (["segment", "sheet.images=40"], "sheet.images=40 must be at most 32"),
-        (["segment", "experiment=foo"], "choose one of headline, segment_study, segment_study_rivals"),
+        (["segment", "experiment=foo"], "choose one of headline, nas_fig1_segments"),
         (["segment", "save=pictures"], "choose one of labels, overlays"),
         (["wsol", "metric.normalisation=softmax"], "metric.normalisation=softmax: choose one of minmax, max"),
         (["wsol", "metric.threshold=best"], "metric.threshold=best: choose one of crossfit, fixed, otsu"),
