@@ -119,9 +119,9 @@ def _check_places(request: _Request) -> None:
             raise UsageError(f"{option} {path}: is a folder; name a file")
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise UsageError(f"{option} {path}: no file can be written in {path.parent}")
-    if request.junit is not None and request.json is not None:
-        if request.junit.resolve() == request.json.resolve():
-            raise UsageError(f"--junit and --json name one file, {request.json}")
+    junit, json = request.junit, request.json
+    if junit is not None and json is not None and junit.resolve() == json.resolve():
+        raise UsageError(f"--junit and --json name one file, {json}")
 
 
 def _measured(suite: Suite, composed: Mapping[str, Composed], out: Path | None) -> dict[str, Reading]:
@@ -173,7 +173,9 @@ def _update(outcome: Outcome, path: Path) -> None:
     values = []
     for one in outcome.judged:
         if one.now is None or (isinstance(one.now, float) and not math.isfinite(one.now)):
-            raise RunError(f"--update: {one.figure.name} has no value to take ({one.said}); nothing is written")
+            raise RunError(
+                f"--update: {one.figure.name} has no value to take ({one.said}); nothing is written"
+            )
         values.append((one.figure.name, one.now))
     write_baseline(path, made(outcome.suite, values, outcome.now))
     typer.echo(f"baseline: {path}, {len(values)} figures")

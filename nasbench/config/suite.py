@@ -119,21 +119,9 @@ def read_suite(name: str) -> Suite:
         why = "the overrides of a suite are in its file; " if "=" in name else ""
         raise UsageError(f"regress {name}: no such suite; {why}{hint(name, found)}")
     try:
-        node = _mapping(_composed(name), "the file", _SUITE_KEYS)
-        shared = _overrides(node.get("shared", []), "shared")
-        steps = tuple(
-            _step(key, value, shared) for key, value in _named(node.get("steps"), "steps") if value is not None
-        )
-        figures = tuple(
-            _figure(key, value, [step.name for step in steps])
-            for key, value in _named(node.get("figures"), "figures")
-            if value is not None
-        )
-        if not steps or not figures:
-            raise UsageError(f"{'figures' if steps else 'steps'}: holds none")
+        return _checked(name, _composed(name))
     except UsageError as error:
         raise UsageError(f"suite {name}: {error}") from error
-    return Suite(name, steps, figures)
 
 
 def compose_steps(suite: Suite) -> dict[str, Composed]:
@@ -145,6 +133,24 @@ def compose_steps(suite: Suite) -> dict[str, Composed]:
         except UsageError as error:
             raise UsageError(f"suite {suite.name}: step {step.name}: {error}") from error
     return found
+
+
+def _checked(name: str, plain: Any) -> Suite:
+    """A suite from its plain values; a step or figure that is null was dropped."""
+    node = _mapping(plain, "the file", _SUITE_KEYS)
+    shared = _overrides(node.get("shared", []), "shared")
+    steps = tuple(
+        _step(key, value, shared) for key, value in _named(node.get("steps"), "steps") if value is not None
+    )
+    names = [step.name for step in steps]
+    figures = tuple(
+        _figure(key, value, names)
+        for key, value in _named(node.get("figures"), "figures")
+        if value is not None
+    )
+    if not steps or not figures:
+        raise UsageError(f"{'figures' if steps else 'steps'}: holds none")
+    return Suite(name, steps, figures)
 
 
 def _composed(name: str) -> Any:
@@ -159,11 +165,11 @@ def _composed(name: str) -> Any:
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="nasbench"):
             cfg = compose(f"{GROUP}/{name}")
         missing = sorted(OmegaConf.missing_keys(cfg))
-        if missing:
-            raise UsageError(f"{missing[0].removeprefix(f'{GROUP}.')} is not set")
         plain = OmegaConf.to_container(cfg, resolve=True)
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise UsageError(first_line(error)) from error
+    if missing:
+        raise UsageError(f"{missing[0].removeprefix(f'{GROUP}.')} is not set")
     assert isinstance(plain, dict)
     return plain.get(GROUP)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -54,7 +54,7 @@ class Baseline:
 
 
 def baseline_file(suite: str, folder: Path | None) -> Path:
-    """Where a suite's baseline is read: the folder named, else ./results/baselines, else what nasbench brings.
+    """Where a suite's baseline is read: the folder named, ./results/baselines, or what nasbench brings.
 
     Raises UsageError where the folder is none.
     """
@@ -82,7 +82,7 @@ def read_baseline(path: Path, suite: str) -> Baseline | None:
         raise RunError(f"{path}: {error.strerror or error}") from error
     try:
         return _checked(json.loads(text.decode("utf-8"), parse_constant=_no_constant), suite)
-    except ValueError as error:  # of JSON, of UTF-8 or ours
+    except (ValueError, _DamagedError) as error:  # of JSON, of UTF-8 or ours
         raise RunError(f"{path}: {' '.join(str(error).split())}") from error
 
 
@@ -117,40 +117,45 @@ def made(suite: Suite, values: Iterable[tuple[str, float | str]], now: Environme
     return Baseline(suite.name, now, {step.name: step.text for step in suite.steps}, held)
 
 
+class _DamagedError(Exception):
+    """A file is no baseline; the message says why."""
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"holds {name}, which is no value")
 
 
 def _checked(record: Any, suite: str) -> Baseline:
-    """Raises ValueError."""
+    """Raises _DamagedError."""
     if not isinstance(record, dict) or "nasbench_baseline" not in record:
-        raise ValueError("is not a baseline of nasbench regress")
+        raise _DamagedError("is not a baseline of nasbench regress")
     if record["nasbench_baseline"] != _FORMAT:
-        raise ValueError(f"has format {record['nasbench_baseline']}, this nasbench reads {_FORMAT}")
+        raise _DamagedError(f"has format {record['nasbench_baseline']}, this nasbench reads {_FORMAT}")
     for key in _KEYS[2:]:
         if not isinstance(record.get(key), dict):
-            raise ValueError(f"lacks {key}")
+            raise _DamagedError(f"lacks {key}")
     if record.get("suite") != suite:
-        raise ValueError(f"is the baseline of suite {record.get('suite')}, not of {suite}")
+        raise _DamagedError(f"is the baseline of suite {record.get('suite')}, not of {suite}")
     environment = record["environment"]
     if not all(isinstance(part, dict) for part in environment.values()):
-        raise ValueError("environment must hold mappings")
+        raise _DamagedError("environment must hold mappings")
     figures = {name: _held(name, node) for name, node in record["figures"].items()}
     return Baseline(suite, environment, record["steps"], figures)
 
 
 def _held(name: str, node: Any) -> Held:
     if not isinstance(node, dict):
-        raise ValueError(f"figures.{name} is not a mapping")
-    kind, value, tolerance, reason = (node.get(key) for key in ("kind", "value", "tolerance", "reason"))
+        raise _DamagedError(f"figures.{name} is not a mapping")
+    found: Iterator[Any] = (node.get(key) for key in ("kind", "value", "tolerance", "reason"))
+    kind, value, tolerance, reason = found
     if kind not in get_args(Kind):
-        raise ValueError(f"figures.{name}.kind must be one of {', '.join(get_args(Kind))}")
+        raise _DamagedError(f"figures.{name}.kind must be one of {', '.join(get_args(Kind))}")
     if not (_is_number(value) if kind == "close" else isinstance(value, str)):
-        raise ValueError(f"figures.{name}.value must be {'a number' if kind == 'close' else 'a text'}")
+        raise _DamagedError(f"figures.{name}.value must be {'a number' if kind == 'close' else 'a text'}")
     if not _is_number(tolerance) or tolerance < 0:
-        raise ValueError(f"figures.{name}.tolerance must be a number of at least 0")
+        raise _DamagedError(f"figures.{name}.tolerance must be a number of at least 0")
     if not isinstance(reason, str):
-        raise ValueError(f"figures.{name}.reason must be a text")
+        raise _DamagedError(f"figures.{name}.reason must be a text")
     return Held(float(value) if kind == "close" else value, kind, float(tolerance), reason)
 
 

@@ -12,8 +12,9 @@ from nasbench.regress.baseline import Baseline, Held
 from nasbench.regress.environment import Environment, same_bits_expected
 from nasbench.regress.figures import Reading
 
-# ok; drift: beyond the tolerance; missing: the run has no such figure; new: the baseline has none; stale: suite
-# and baseline say different things of it; not comparable: other bits, where none are promised to be the same.
+# ok; drift: beyond the tolerance; missing: the run has no such figure; new: the baseline has none; stale:
+# suite and baseline say different things of it; not comparable: other bits, where none are promised to be the
+# same.
 Verdict = Literal["ok", "drift", "missing", "new", "stale", "not comparable"]
 FAILS: tuple[Verdict, ...] = ("drift", "missing", "new", "stale")
 

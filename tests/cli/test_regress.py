@@ -36,7 +36,8 @@ QUICK = {
             "step": "cut", "table": "summary.csv", "where": {"segmenter": "grid", "metric": "object_iou"},
             "read": "value", "kind": "close", "tolerance": 1e-6, "reason": "looks at no network",
         },
-        "labels": {"step": "cut", "digest": "labels", "where": {"segmenter": "slic"}, "kind": "exact", "reason": "b"},
+        "labels": {"step": "cut", "digest": "labels", "where": {"segmenter": "slic"}, "kind": "exact",
+                   "reason": "b"},
         "table": {"step": "cut", "digest": "summary.csv", "kind": "exact", "reason": "b"},
     },
 }  # fmt: skip
@@ -52,10 +53,10 @@ def run(capsys, monkeypatch, tmp_path):
 def faked(monkeypatch):
     """Runs that compute nothing and of which the figures are what the test says."""
     started = []
-    monkeypatch.setattr("nasbench.cli.execute.run_anew", lambda composed, path: started.append(path.name))
+    monkeypatch.setattr("nasbench.cli.execute.run_anew", lambda _, path: started.append(path.name))
 
     def say(found):
-        monkeypatch.setattr("nasbench.regress.figures.read_figures", lambda suite, folders: found)
+        monkeypatch.setattr("nasbench.regress.figures.read_figures", lambda *_: found)
         return started
 
     return say
@@ -73,8 +74,8 @@ def here(tmp_path):
 @pytest.fixture
 def once(monkeypatch):
     """The default suite read once and for all, for the tests that need it many times."""
-    monkeypatch.setattr("nasbench.config.suite.read_suite", lambda name: SUITE)
-    monkeypatch.setattr("nasbench.config.suite.compose_steps", lambda suite: STEPS)
+    monkeypatch.setattr("nasbench.config.suite.read_suite", lambda _: SUITE)
+    monkeypatch.setattr("nasbench.config.suite.compose_steps", lambda _: STEPS)
 
 
 @pytest.fixture
@@ -95,8 +96,9 @@ def test_nothing_moved(run, faked, here):
     assert "step 1 of 7, segment: nasbench segment device=cpu" in result.err
 
 
+@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("name", NAMES)
-def test_every_figure_closes_the_gate_beyond_its_tolerance_only(run, faked, here, once, tmp_path, name):
+def test_every_figure_closes_the_gate_beyond_its_tolerance_only(run, faked, here, tmp_path, name):
     held = BASELINE.figures[name]
     for values, code in ((within(held.value, held.tolerance), 0), (beyond(held.value, held.tolerance), 1)):
         faked({**as_found(BASELINE), name: Reading(values[0])})
@@ -171,7 +173,8 @@ def test_update_takes_no_figure_without_a_value(run, faked, here, reading):
     assert (here / "default.json").read_bytes() == before
 
 
-def test_a_suite_without_a_baseline(run, quick, faked, tmp_path):
+@pytest.mark.usefixtures("quick")
+def test_a_suite_without_a_baseline(run, faked, tmp_path):
     started = faked({})
     result = run("quick")
     assert result.code == 2
@@ -211,7 +214,8 @@ def test_misuse_is_one_line_and_nothing_is_run(run, faked, tmp_path, args, messa
 
 @pytest.mark.parametrize("more", [[], ["--update"]])
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "default.json: "), ("{}", "default.json: is not a baseline of nasbench regress")]
+    ("text", "message"),
+    [("{", "default.json: "), ("{}", "default.json: is not a baseline of nasbench regress")],
 )
 def test_a_damaged_baseline_is_one_line_and_stays(run, faked, here, text, message, more):
     started = faked(as_found(BASELINE))
@@ -226,7 +230,7 @@ def test_a_damaged_baseline_is_one_line_and_stays(run, faked, here, text, messag
 def test_a_step_that_fails_is_one_line_that_names_it(run, faked, here, monkeypatch, tmp_path):
     faked(as_found(BASELINE))
 
-    def fail(composed, path):
+    def fail(_, path):
         if path.name == "wsol":
             raise DataError("x.png: is not an image")
 
@@ -241,7 +245,7 @@ def test_a_step_that_fails_is_one_line_that_names_it(run, faked, here, monkeypat
 def test_ctrl_c_says_where(run, faked, here, monkeypatch):
     faked(as_found(BASELINE))
 
-    def interrupted(composed, path):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nasbench.cli.execute.run_anew", interrupted)
@@ -250,7 +254,8 @@ def test_ctrl_c_says_where(run, faked, here, monkeypatch):
     assert result.err.splitlines()[-1] == "nasbench: interrupted in step segment; nothing was compared"
 
 
-def test_real_runs(run, quick, tmp_path):
+@pytest.mark.usefixtures("quick")
+def test_real_runs(run, tmp_path):
     assert run("quick", "--update", "--out", "kept").code == 0
     assert (tmp_path / "kept" / "cut" / "summary.csv").is_file()
     path = tmp_path / "results" / "baselines" / "quick.json"
@@ -267,7 +272,8 @@ def test_real_runs(run, quick, tmp_path):
     assert "3 figures: 1 ok, 2 drift" in result.out
 
 
-def test_runs_that_are_kept_are_computed_anew(run, quick, tmp_path):
+@pytest.mark.usefixtures("quick")
+def test_runs_that_are_kept_are_computed_anew(run, tmp_path):
     """Rows of before a change of the code must not stand for those of after it."""
     assert run("quick", "--update", "--out", "kept").code == 0
     (rows, *_) = (tmp_path / "kept" / "cut" / "rows").iterdir()
@@ -276,7 +282,8 @@ def test_runs_that_are_kept_are_computed_anew(run, quick, tmp_path):
     assert rows.stat().st_mtime_ns > before
 
 
-def test_a_step_folder_of_other_things_is_left_alone(run, quick, tmp_path):
+@pytest.mark.usefixtures("quick")
+def test_a_step_folder_of_other_things_is_left_alone(run, tmp_path):
     (tmp_path / "kept" / "cut").mkdir(parents=True)
     (tmp_path / "kept" / "cut" / "thesis.tex").write_text("mine")
     result = run("quick", "--update", "--out", "kept")
@@ -286,7 +293,8 @@ def test_a_step_folder_of_other_things_is_left_alone(run, quick, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_real_interruption_leaves_nothing(quick, tmp_path):
+@pytest.mark.usefixtures("quick")
+def test_a_real_interruption_leaves_nothing(tmp_path):
     record = yaml.safe_load(yaml.safe_dump(QUICK))
     slow = ["segmenter=custom", "segmenter._target_=tests.support.slow.SlowGrid"]
     record["steps"]["cut"]["overrides"] = slow
@@ -307,7 +315,9 @@ def test_a_real_interruption_leaves_nothing(quick, tmp_path):
         start_new_session=True,
     )
     end = time.monotonic() + 200
-    while not list((tmp_path / "tmp").glob("nasbench-regress-*/cut/manifest.json")) and time.monotonic() < end:
+    while (
+        not list((tmp_path / "tmp").glob("nasbench-regress-*/cut/manifest.json")) and time.monotonic() < end
+    ):
         time.sleep(0.05)
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
@@ -318,7 +328,8 @@ def test_a_real_interruption_leaves_nothing(quick, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_ls_shows_suites(capsys, monkeypatch, quick):
+@pytest.mark.usefixtures("quick")
+def test_ls_shows_suites(capsys, monkeypatch):
     result = call(capsys, monkeypatch, "ls", "suites")
     assert [line.split()[0] for line in result.out.splitlines()] == ["default", "quick"]
     assert "rendered scenes" in result.out
@@ -327,7 +338,8 @@ def test_ls_shows_suites(capsys, monkeypatch, quick):
 def test_misuse_is_found_before_torch_is_imported():
     code = (
         "import sys; from nasbench.cli.app import run;"
-        "print(run(['regress', 'nosuch']), run(['regress', '--baselines', 'nowhere']), 'torch' in sys.modules)"
+        "codes = run(['regress', 'nosuch']), run(['regress', '--baselines', 'nowhere']);"
+        "print(*codes, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "2", "False"]

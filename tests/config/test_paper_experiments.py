@@ -10,7 +10,8 @@ from nasbench.config.locate import choices, config_file
 from tests.support.cli import call
 
 MODEL = [
-    "model=timm", "model.name=test_resnet", "model.weights=random", "model.num_classes=10", "model.input_size=64",
+    "model=timm", "model.name=test_resnet", "model.weights=random", "model.num_classes=10",
+    "model.input_size=64",
 ]  # fmt: skip
 # experiment -> command, data set, cells
 PAPER = {

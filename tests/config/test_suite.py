@@ -13,12 +13,14 @@ SUITE = {
     "steps": {"cut": {"command": "segment", "overrides": ["segmenter=grid,slic", "limit=2"]}},
     "figures": {
         "iou": {
-            "step": "cut", "table": "summary.csv", "where": {"segmenter": "grid", "segmenter.n": 4}, "read": "value",
+            "step": "cut", "table": "summary.csv", "where": {"segmenter": "grid", "segmenter.n": 4},
+            "read": "value",
             "kind": "close", "tolerance": 0.01, "reason": "some words",
         },
         "bytes": {"step": "cut", "digest": "summary.csv", "kind": "exact", "reason": "some words"},
         "labels": {
-            "step": "cut", "digest": "labels", "where": {"segmenter": "grid"}, "kind": "exact", "reason": "words",
+            "step": "cut", "digest": "labels", "where": {"segmenter": "grid"}, "kind": "exact",
+            "reason": "words",
         },
     },
 }  # fmt: skip
@@ -119,18 +121,22 @@ WRONG = {
     "shared must be a list of overrides": lambda r: r.update(shared="device=cpu"),
     "steps.a/b: a name is of letters": lambda r: r["steps"].update({"a/b": {"command": "wsol"}}),
     "steps.cut must be a mapping with command, overrides": lambda r: r["steps"].update(cut="segment"),
-    "unknown key steps.cut.override; did you mean overrides?": lambda r: r["steps"]["cut"].update(override=[]),
+    "unknown key steps.cut.override; did you mean overrides?":
+        lambda r: r["steps"]["cut"].update(override=[]),
     "steps.cut.command must be a text": lambda r: r["steps"]["cut"].pop("command"),
     "steps.cut.command=segmnt: did you mean segment?": lambda r: r["steps"]["cut"].update(command="segmnt"),
     "steps.cut.overrides must be a list": lambda r: r["steps"]["cut"].update(overrides=[1]),
     "step cut: segmenter=slik: no such segmenter; did you mean slic?":
         lambda r: r["steps"]["cut"].update(overrides=["segmenter=slik"]),
     "figures.iou must have table and read, or digest": lambda r: r["figures"]["iou"].pop("table"),
-    "figures.bytes must have table and read, or digest": lambda r: r["figures"]["bytes"].update(table="a.csv"),
-    "figures.iou.step=cutt: no such step; did you mean cut?": lambda r: r["figures"]["iou"].update(step="cutt"),
+    "figures.bytes must have table and read, or digest":
+        lambda r: r["figures"]["bytes"].update(table="a.csv"),
+    "figures.iou.step=cutt: no such step; did you mean cut?":
+        lambda r: r["figures"]["iou"].update(step="cutt"),
     "figures.iou.kind=near: choose one of exact, close": lambda r: r["figures"]["iou"].update(kind="near"),
     "figures.iou.kind=: choose one": lambda r: r["figures"]["iou"].pop("kind"),
-    "figures.bytes.kind=close: a digest can only be exact": lambda r: r["figures"]["bytes"].update(kind="close"),
+    "figures.bytes.kind=close: a digest can only be exact":
+        lambda r: r["figures"]["bytes"].update(kind="close"),
     "figures.iou.tolerance=-1: must be": lambda r: r["figures"]["iou"].update(tolerance=-1),
     "figures.iou.tolerance=nan: must be": lambda r: r["figures"]["iou"].update(tolerance=float("nan")),
     "figures.iou.tolerance=inf: must be": lambda r: r["figures"]["iou"].update(tolerance=float("inf")),
@@ -141,7 +147,8 @@ WRONG = {
     "figures.iou.read must be a text": lambda r: r["figures"]["iou"].pop("read"),
     "figures.iou.where must be a mapping": lambda r: r["figures"]["iou"].update(where=["nas"]),
     "unknown key figures.iou.wher; did you mean where?": lambda r: r["figures"]["iou"].update(wher={}),
-    "figures.iou.table=summary.json: must be a CSV": lambda r: r["figures"]["iou"].update(table="summary.json"),
+    "figures.iou.table=summary.json: must be a CSV":
+        lambda r: r["figures"]["iou"].update(table="summary.json"),
     "figures.iou.table=../a.csv: must be the name of a file":
         lambda r: r["figures"]["iou"].update(table="../a.csv"),
     "figures.bytes.digest=/etc/passwd: must be the name":

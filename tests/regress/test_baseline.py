@@ -34,7 +34,9 @@ def test_it_is_read_as_it_was_written(path):
 def test_all_digits_survive(tmp_path):
     value = 0.1 + 0.2
     write_baseline(tmp_path / "made.json", baseline_of(SUITE, a=value))
-    assert read_baseline(tmp_path / "made.json", "made").figures["a"].value == value
+    found = read_baseline(tmp_path / "made.json", "made")
+    assert found is not None
+    assert found.figures["a"].value == value
 
 
 def test_no_file_is_no_baseline(tmp_path):

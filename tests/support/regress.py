@@ -11,15 +11,16 @@ from typing import Any
 from nasbench.config.locate import baselines_dir
 from nasbench.config.suite import Digest, Figure, Step, Suite, TableCell
 from nasbench.regress.baseline import Baseline, made, read_baseline
+from nasbench.regress.environment import Environment
 from nasbench.regress.figures import Reading
 
-HERE = {
+HERE: Environment = {
     "nasbench": {"nasbench": "0.1.0"},
     "schemas": {"rows": 2},
     "platform": {"python": "3.11.7", "system": "Linux", "machine": "x86_64", "processor": "P, AVX2"},
     "versions": {"numpy": "2.0.0", "torch": "2.4.0"},
 }
-ELSEWHERE = {**HERE, "versions": {"numpy": "2.0.0", "torch": "2.9.1"}}
+ELSEWHERE: Environment = {**HERE, "versions": {"numpy": "2.0.0", "torch": "2.9.1"}}
 
 
 def close(name: str, tolerance: float = 0.01, *, step: str = "cut") -> Figure:
