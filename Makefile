@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check regress bench format clean
 
 demo: $(VENV)/.demo  ## install and segment the rendered scenes
 	$(BIN)/nasbench segment
@@ -16,6 +16,9 @@ check: $(VENV)/.check  ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+regress: $(VENV)/.demo  ## hold the figures of the default suite against results/baselines
+	$(BIN)/nasbench regress
 
 bench: $(VENV)/.test  ## every benchmark, one after the other; takes minutes
 	$(BIN)/python scripts/bench_segment.py

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nasbench"
 
 # room -> rooms it may import from; the leaves (atomic, errors, digest, rng) are open to all.
 ARROWS = {
-    "cli": {"config", "run", "report", "data", "models"},
+    "cli": {"config", "run", "report", "regress", "data", "models"},
     "config": set(),
     "data": set(),
     "models": set(),
@@ -22,6 +22,7 @@ ARROWS = {
     "run": {"data", "models", "saliency", "segment", "localize", "faithfulness"},
     "report": {"run", "localize", "faithfulness", "statistics"},
     "statistics": set(),
+    "regress": {"config", "run", "report"},
 }
 LEAVES = {"atomic", "errors", "digest", "rng"}
 

@@ -12,6 +12,16 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+# Where a fresh folder finds the default suite's baseline, once it has been read.
+BASELINE = """
+from nasbench.config.suite import compose_steps, read_suite
+from nasbench.regress.baseline import baseline_file, read_baseline
+suite = read_suite("default")
+path = baseline_file(suite.name, None)
+held = read_baseline(path, suite.name)
+assert list(held.figures) == [figure.name for figure in suite.figures] and compose_steps(suite)
+print(path)
+"""
 
 
 def run(*args: str | Path, cwd: Path) -> str:
@@ -33,6 +43,8 @@ def test_the_wheel_carries_configs_checkpoint_and_types(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "nasbench/configs/segment.yaml" in names
     assert "nasbench/configs/segmenter/nas.yaml" in names
+    assert "nasbench/configs/regress/default.yaml" in names
+    assert "nasbench/baselines/default.json" in names
     assert "nasbench/models/bundled/rendered.safetensors" in names
     assert "nasbench/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "scripts", "results"))]
@@ -56,3 +68,6 @@ def test_the_wheel_runs_from_another_folder(wheel, tmp_path):
     shown = run(home / "bin" / "nasbench", "segment", "--limit", "2", cwd=tmp_path)
     assert "table:" in shown
     assert list(tmp_path.glob("results/runs/segment/*/sheet.png"))
+    assert "--junit" in run(home / "bin" / "nasbench", "regress", "--help", cwd=tmp_path)
+    found = run(python, "-c", BASELINE, cwd=tmp_path).strip()
+    assert Path(found).is_relative_to(home)

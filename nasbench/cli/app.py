@@ -11,6 +11,7 @@ import typer
 from nasbench.cli.explain import explain
 from nasbench.cli.lerf import lerf
 from nasbench.cli.ls import ls
+from nasbench.cli.regress import regress
 from nasbench.cli.report import report
 from nasbench.cli.segment import segment
 from nasbench.cli.status import status
@@ -35,6 +36,7 @@ app.command("lerf", hidden=True)(lerf)
 app.command("report")(report)
 app.command("status")(status)
 app.command("verify")(verify)
+app.command("regress")(regress)
 app.command("ls")(ls)
 
 

@@ -19,6 +19,7 @@ from nasbench.config.record import config_yaml
 from nasbench.errors import Interrupted, RunError, UsageError
 
 if TYPE_CHECKING:
+    from nasbench.report.run_report import Report
     from nasbench.run.plan import Plan
     from nasbench.run.store import RunFolder
     from nasbench.run.task_report import TaskReport
@@ -75,7 +76,29 @@ def _execute(request: Request) -> int:
         if request.fresh:
             _check_no_input_below(plan, folder)
         with folder.opened(fresh=request.fresh):
-            return _run(composed, plan, folder, parts, progress)
+            return _shown(*_run(composed, plan, folder, parts, progress), plan)
+
+
+def run_anew(composed: Composed, path: Path) -> None:
+    """Run a composed command in a folder, whatever of it lies there already, and show no report.
+
+    Raises NasbenchError, also where every image fails, or OSError.
+    """
+    with Progress() as progress:
+        from nasbench.run.build import Parts
+        from nasbench.run.plan import Settings
+        from nasbench.run.planning import make_plan
+        from nasbench.run.store import RunFolder
+
+        parts, folder = Parts(), RunFolder(path)
+        settings = Settings.of(composed.settings)
+        plan = make_plan(composed.command, composed.cells, settings, parts, progress=progress.say)
+        for note in plan.notes:
+            typer.echo(note, err=True)
+        _check_no_input_below(plan, folder)
+        with folder.opened(fresh=True):
+            written, _ = _run(composed, plan, folder, parts, progress)
+    _check_some_succeeded(written)
 
 
 def _check_no_input_below(plan: Plan, folder: RunFolder) -> None:
@@ -107,7 +130,10 @@ def _composed(request: Request) -> Composed:
     return read_config(request.config, request.command, {k: v for k, v in given.items() if v is not None})
 
 
-def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress: Progress) -> int:
+def _run(
+    composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress: Progress
+) -> tuple[Report, int]:
+    """Compute what is missing and report; with the number of units computed."""
     from nasbench.report.run_report import write_report
     from nasbench.run.device import pick_device
     from nasbench.run.engine import execute, intra_op_threads
@@ -163,16 +189,25 @@ def _run(composed: Composed, plan: Plan, folder: RunFolder, parts: Any, progress
         with nullcontext() if status == "complete" else suppress(OSError):
             folder.append_timings(timing_records(reports, started=started, device=device))
             record(status)
-    others = ", the others were there already" if len(missing) < len(plan.units) else ""
-    typer.echo(f"{len(missing)} of {len(plan.units)} units computed{others}", err=True)
+    return written, len(missing)
+
+
+def _shown(written: Report, computed: int, plan: Plan) -> int:
+    """Tell what was written; the exit code."""
+    others = ", the others were there already" if computed < len(plan.units) else ""
+    typer.echo(f"{computed} of {len(plan.units)} units computed{others}", err=True)
     # Everything is written by now: a reader that has closed the pipe does not make the run a failure.
     with suppress(BrokenPipeError):
         typer.echo(written.text)
         for label, path in written.files:
             typer.echo(f"{label + ':':<10}{path}")
+    _check_some_succeeded(written)
+    return 0
+
+
+def _check_some_succeeded(written: Report) -> None:
     if written.all_failed:
         raise RunError(f"every image failed; the first reason: {written.first_reason}")
-    return 0
 
 
 def resume_command() -> str:

@@ -15,6 +15,7 @@ _LISTS = {
     "imputers": "imputer",
     "metrics": "metric",
     "experiments": "experiment",
+    "suites": "regress",
 }
 _WHAT = typer.Argument(metavar="|".join(_LISTS), help="What to list.")
 

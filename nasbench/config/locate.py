@@ -18,6 +18,13 @@ def config_dir() -> Path:
     raise RunError("the configuration files are missing; reinstall nasbench")
 
 
+def baselines_dir() -> Path:
+    """`nasbench/baselines` in an installed wheel, `results/baselines` beside the package in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    carried = package / "baselines"
+    return carried if carried.is_dir() else package.parent / "results" / "baselines"
+
+
 def user_dir() -> Path | None:
     """The user's own configuration files: the folder that $NASBENCH_CONFIGS names.
 
