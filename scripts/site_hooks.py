@@ -1,7 +1,7 @@
 """What mkdocs asks while it builds the site: files from beside docs/ come along, and links reach them.
 
-In the repository a page links to `../results/benchmarks/x.md`, which a repository browser follows. The site has
-that file at `results/benchmarks/x.md`: it is taken in from where it lies, and links are written anew.
+In the repository a page links to `../results/benchmarks/x.md`, which a repository browser follows. The site
+has that file at `results/benchmarks/x.md`: it is taken in from where it lies, and links are written anew.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ nasbench --help
 nasbench segment --help
 ```
 
-Arguments of a command that runs are choices and keys ([configuration.md](configuration.md)); its options say how to
-run. Tables and paths go to standard output, everything else to standard error. `python -m nasbench` does the same as
-`nasbench`.
+Arguments of a command that runs are choices and keys ([configuration.md](configuration.md)); its options say
+how to run. Tables and paths go to standard output, everything else to standard error. `python -m nasbench`
+does the same as `nasbench`.
 
 | exit code | |
 |---|---|

@@ -2,8 +2,9 @@
 
 Run: python scripts/write_config_reference.py
 
-A file's first comment is what it is; a key's meaning is the comment behind it, with the lines that go on below,
-and the comment above it. A test holds the committed page to what this makes, and every key to have a meaning.
+A file's first comment is what it is; a key's meaning is the comment behind it, with the lines that go on
+below, and the comment above it. A test holds the committed page to what this makes, and every key to have a
+meaning.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GROUPS = {
     "segmenter": "What cuts an image into regions.",
     "saliency": "The explanation. Formulas and sources are in [methods.md](methods.md).",
     "imputer": "What stands in the place of what `nasbench leRF` removes.",
-    "metric": "What is measured. Names and definitions are in [results.md](results.md) and [metrics.md](metrics.md).",
+    "metric": "What is measured: [results.md](results.md), [metrics.md](metrics.md).",
     "engine": "Who computes.",
     "experiment": "Whole runs with a name.",
 }
@@ -31,7 +32,7 @@ GROUPS = {
 INTRODUCTION = """\
 # Configuration
 
-<!-- Made by scripts/write_config_reference.py from the comments in configs/; a test holds this page to it. -->
+<!-- Made by scripts/write_config_reference.py from configs/; a test holds this page to it. -->
 
 A run is one choice for each group and a value for each key, given on the command line as `group=choice` and
 `group.key=value`:
@@ -41,12 +42,12 @@ nasbench wsol saliency=cam segmenter=nas segmenter.k=5,10 --limit 4 --dry-run
 nasbench wsol saliency=cam segmenter=nas segmenter.k=5,10 --cfg | head -20
 ```
 
-- Commas and `range(a,b)` sweep; values in brackets, `[1,2]`, are one list. In a product a swept key that a choice
-  lacks is dropped for that choice. A key that no choice has is an error, with the nearest one named.
+- Commas and `range(a,b)` sweep; values in brackets, `[1,2]`, are one list. In a product a swept key that a
+  choice lacks is dropped for that choice. A key that no choice has is an error, with the nearest one named.
 - `???` must be given. `${seed}` is the run's `seed`. Keys below `kwargs` and `over` are yours to add.
-- `--cfg` prints what is composed, `--dry-run` what it would cost, `--config FILE` repeats a run from its YAML.
-- `$NASBENCH_CONFIGS` names a folder of further choices for every group, `saliency/NAME.yaml` and so on; a name of ours
-  is refused.
+- `--cfg` prints what is composed, `--dry-run` what it would cost, `--config FILE` repeats a run from YAML.
+- `$NASBENCH_CONFIGS` names a folder of further choices for every group, `saliency/NAME.yaml` and so on; a
+  name of ours is refused.
 - `saliency.regions=nas` is another way to say `segmenter=nas`.
 """
 
@@ -93,44 +94,62 @@ def read_reference(text: str) -> Reference:
     """The comments of a configuration file, key by key."""
     lines = text.splitlines()
     start = next(i for i, line in enumerate(lines) if not line.startswith("#"))
-    found = Reference(_paragraphs(lines[:start]))
-    above: list[str] = []
-    section = heading = ""
-    defaults = False
-    for number, line in enumerate(lines[start:], start=start):
-        if line == "cells:":
-            found.cells = lines[number:]
-            break
-        if divider := _DIVIDER.match(line):
-            heading, above = divider[1], []
-        elif line.startswith("#"):
-            above.append(line.lstrip("# "))
-        elif not line.strip():
-            above = []
-        elif re.match(r"\s+#", line):
-            found.keys[-1].about += f" {line.strip().lstrip('# ')}"
-        elif line == "defaults:":
-            defaults = True
-        elif (item := _ITEM.match(line)) is not None:
-            defaults = False
-            value, about = _split(item[3] or "")
-            if not item[1] and not value:
-                section = item[2]
-            elif not item[1]:
-                section = ""
-            name = f"{section}.{item[2]}" if item[1] and section else item[2]
-            found.keys.append(Key(name, value, _joined(about, " ".join(above)), heading))
-            above = []
-        elif defaults:
-            found.defaults += [line.strip().removeprefix("- ").replace(": ", "=")]
-        else:  # an item of a list
-            value, about = _split(line.strip().removeprefix("- "))
-            key = found.keys[-1]
-            key.default = f"{key.default}, {value}".removeprefix(", ")
-            key.about += f" {value}: {about}." if about else ""
+    end = lines.index("cells:") if "cells:" in lines else len(lines)
+    reader = _Reader(Reference(_paragraphs(lines[:start]), cells=lines[end:]))
+    for line in lines[start:end]:
+        reader.take(line)
+    found = reader.found
     sections = {key.name.partition(".")[0] for key in found.keys if "." in key.name}
-    found.keys = [key for key in found.keys if key.name not in {"_target_", *sections}]
+    found.keys = [key for key in found.keys if key.name not in {"_target_", "defaults", *sections}]
     return found
+
+
+@dataclass
+class _Reader:
+    """Takes a file's lines one after the other.
+
+    Attributes:
+        found: what they said so far.
+        above: the comment that the next key stands under.
+        heading: the divider they stand under.
+        section: the key they are indented below.
+    """
+
+    found: Reference
+    above: list[str] = field(default_factory=list)
+    heading: str = ""
+    section: str = ""
+
+    def take(self, line: str) -> None:
+        """One line."""
+        if divider := _DIVIDER.match(line):
+            self.heading, self.above = divider[1], []
+        elif line.startswith("#"):
+            self.above.append(line.lstrip("# "))
+        elif not line.strip():
+            self.above = []
+        elif line.lstrip().startswith("#"):
+            self.found.keys[-1].about += f" {line.lstrip(' #')}"
+        elif self.section == "defaults" and line.startswith(" "):
+            self.found.defaults.append(line.strip().removeprefix("- ").replace(": ", "="))
+        elif item := _ITEM.match(line):
+            self._key(item)
+        else:
+            self._list_item(line)
+
+    def _key(self, item: re.Match[str]) -> None:
+        value, about = _split(item[3] or "")
+        if not item[1]:
+            self.section = "" if value else item[2]
+        name = f"{self.section}.{item[2]}" if item[1] and self.section else item[2]
+        self.found.keys.append(Key(name, value, _joined(about, " ".join(self.above)), self.heading))
+        self.above = []
+
+    def _list_item(self, line: str) -> None:
+        value, about = _split(line.strip().removeprefix("- "))
+        key = self.found.keys[-1]
+        key.default = f"{key.default}, {value}".removeprefix(", ")
+        key.about += f" {value}: {about}." if about else ""
 
 
 def page() -> str:

@@ -1,4 +1,4 @@
-"""README and docs: every block of theirs is run, written or checked, and one that would not run is noticed."""
+"""README and docs: every block is run, written or checked, and one that would not run is noticed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ def blocks_of(page: str) -> list[Block]:
     return read_blocks((REPO / page).read_text(encoding="utf-8"), page)
 
 
+OWN_METHOD = "docs/own-method.md"  # is run by a test of its own, which looks at what it shows
+
+
 def pages_with(*, real: bool) -> list[str]:
-    return [p for p in PAGES if any(("realdata" in b.marks) is real for b in blocks_of(p))]
+    found = [p for p in PAGES if any(("realdata" in b.marks) is real for b in blocks_of(p))]
+    return [page for page in found if page != OWN_METHOD]
 
 
 @pytest.fixture
@@ -67,15 +71,16 @@ def test_no_command_hides_outside_a_block(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_real_weights_are_named_where_they_are_needed(page):
-    """Without the mark a block would fail for those who lack the files, and pass here by their being there."""
+    """Without the mark a block would fail for those who lack the files."""
     for block in blocks_of(page):
-        if block.language == "bash" and re.search(r"=(imagenet|BSDS500|resnet\d+\.safetensors)\b", block.text):
+        if block.language == "bash" and re.search(
+            r"=(imagenet|BSDS500|resnet\d+\.safetensors)\b", block.text
+        ):
             assert {"realdata", "in"} & set(block.marks), block.place
 
 
 def test_a_method_of_ones_own_shows_what_its_page_says(runner):
-    """The page is run above; here is looked at what it shows."""
-    run_page(runner, "docs/own-method.md", real=None)
+    run_page(runner, OWN_METHOD, real=None)
     names, custom, changed = runner.shown
     lines = names.splitlines()
     assert [line.split()[0] for line in lines if re.match(r"\w", line)][:2] == ["margin", "mean_activation"]
@@ -120,7 +125,7 @@ def run_text(runner: Runner, text: str) -> None:
         ("```bash\nnasbench segment\n", "never closed"),
         ("<!-- test: sloppy -->\n```bash\nls\n```", "sloppy is none of"),
         ("<!-- test: in=tests/nowhere.py -->\n```bash\nnasbench ls\n```", "no file tests/nowhere.py"),
-        ("<!-- test: in=tests/test_docs.py -->\n```bash\nnasbench wsol\n```", 'does not run "wsol"'),
+        ("<!-- test: in=tests/test_packaging.py -->\n```bash\nnasbench wsol\n```", 'does not run "wsol"'),
         ("```bash\nprintf 'a 3\\n'\n```\n<!-- test: output -->\n```text\nb 3\n```", "nothing was shown like"),
         ("<!-- test: exit=2 -->\n```bash\nnasbench ls models\n```", "exit code 0"),
     ],
@@ -138,9 +143,16 @@ def test_python_and_yaml_blocks_are_run_too(runner):
 
 
 def test_what_marks_change(runner):
-    called = []
-    runner.nasbench = lambda words: called.append(words) or (0, "is 12\n", "")
-    run_text(runner, "<!-- test: limit=2 -->\n\n```bash\nnasbench wsol a=1 \\\n  --limit 9 b=2 | grep is\n```")
+    called: list[list[str]] = []
+
+    def nasbench(words):
+        called.append(words)
+        return 0, "is 12\n", ""
+
+    runner.nasbench = nasbench
+    run_text(
+        runner, "<!-- test: limit=2 -->\n\n```bash\nnasbench wsol a=1 \\\n  --limit 9 b=2 | grep is\n```"
+    )
     run_text(runner, "<!-- test: output -->\n```text\n...\nis 7\n```")
     run_text(runner, "<!-- test: dry-run -->\n```bash\nnasbench leRF  # all\nnasbench ls models\n```")
     assert called == [["wsol", "a=1", "b=2", "--limit", "2"], ["leRF", "--dry-run"], ["ls", "models"]]

@@ -56,7 +56,10 @@ def test_every_column_of_a_row_is_there_with_its_type_in_order():
 def test_every_file_of_a_folder_is_there():
     listed = [name for cells in table(PAGE[: PAGE.index("## ")]) for name in names(cells[0])]
     patterns = [re.sub(r"<\w+>|__", "*", name) for name in listed]
-    documented = {*patterns, *(f"{patterns[i - 1].rpartition('.')[0]}{p}" for i, p in enumerate(patterns) if p[0] == ".")}
+    documented = {
+        *patterns,
+        *(f"{patterns[i - 1].rpartition('.')[0]}{p}" for i, p in enumerate(patterns) if p[0] == "."),
+    }
     assert set(store._DERIVED_FILES) <= documented
     assert {store._MARKER, store._LOCK} <= documented
     for pattern in store._PATTERNS:
@@ -85,7 +88,9 @@ def folder(tmp_path_factory):
 
 
 def test_what_a_run_says_of_itself_is_there_field_by_field(capsys, monkeypatch, folder):
-    assert call(capsys, monkeypatch, "segment", "segmenter=grid", "--limit", "2", "--out", str(folder)).code == 0
+    assert (
+        call(capsys, monkeypatch, "segment", "segmenter=grid", "--limit", "2", "--out", str(folder)).code == 0
+    )
     manifest = json.loads((folder / "manifest.json").read_text())
     listed = {name for cells in table(section("manifest.json")) for cell in cells for name in names(cell)}
     inner = {key for part in ("models", "datasets", "cells", "units") for key in manifest[part][0]}

@@ -50,7 +50,7 @@ def test_every_key_has_a_meaning_and_its_default(configs):
 
 def leaves(node, prefix=""):
     """The keys of a file as the page has them: sections opened, lists and open dictionaries not."""
-    found = []
+    found: list[str] = []
     for key, value in node.items():
         if key in {"_target_", "defaults", "cells"}:
             continue

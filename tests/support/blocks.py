@@ -2,11 +2,12 @@
 
 What a comment before a block may say of it, as `<!-- test: limit=4, realdata -->`:
 
-- `limit=N`: the block's runs get `--limit N`, to be quick; `dry-run`: they get `--dry-run`, and scripts `--help`;
+- `limit=N`: the block's runs get `--limit N`, to be quick;
+- `dry-run`: the block's runs get `--dry-run`, scripts `--help`, in which the options given must be;
 - `realdata`: the block needs real weights or images, and runs where they are;
 - `exit=N`: its last command is meant to fail with that exit code;
-- `output`: a block of text has lines that the block of commands before it printed, but for the numbers in them; a
-  line `...` tells the reader of others;
+- `output`: a block of text has lines that the block of commands before it printed, but for the numbers in
+  them; a line `...` tells the reader of others;
 - `in=FILE`: the block is tested in that file, which must name its commands.
 
 A block without a comment runs as it stands.
@@ -105,7 +106,7 @@ def read_blocks(text: str, page: str) -> list[Block]:
 def _marks(text: str, place: str) -> dict[str, str]:
     marks = dict(part.strip().partition("=")[::2] for part in text.split(","))
     if unknown := set(marks) - set(MARKS):
-        raise BadBlockError(f"{place}: {sorted(unknown)[0]} is none of {MARKS}")
+        raise BadBlockError(f"{place}: {min(unknown)} is none of {MARKS}")
     return marks
 
 
@@ -153,25 +154,23 @@ class Runner:
             yield shown
 
     def _line(self, line: str, block: Block) -> tuple[int, str]:
+        """Exit code and output of one line."""
         words = shlex.split(line, comments=True)
-        if not words:
-            return 0, ""
-        first = words[0]
-        if first == "export":
-            self.setenv(*words[1].split("=", 1))
-            return 0, ""
-        if first == "make":
-            return _made(words[1:], block)
-        if first == "nasbench":
-            return self._nasbench(line, block)
-        if first == "python" and words[1].startswith("scripts/"):
-            return _script(words[1:], block)
-        if "pip install" in line:
-            return _installed(words, block)
-        if any(pattern.fullmatch(shlex.join(words)) for pattern in _SET_UP):
-            return 0, ""
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
+        match words:
+            case ["export", assignment]:
+                self.setenv(*assignment.split("=", 1))
+            case ["make", *targets]:
+                _check_targets(targets, block)
+            case ["nasbench", *_]:
+                return self._nasbench(line, block)
+            case ["python", script, *_] if script.startswith("scripts/"):
+                return _script(words[1:], block)
+            case ["pip" | ".venv/bin/pip", "install", *rest]:
+                _check_install(rest[-1], block)
+            case _ if words and not any(pattern.fullmatch(shlex.join(words)) for pattern in _SET_UP):
+                done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+                return done.returncode, done.stdout + done.stderr
+        return 0, ""
 
     def _nasbench(self, line: str, block: Block) -> tuple[int, str]:
         command, pipe, rest = _piped(line)
@@ -202,21 +201,19 @@ def _shrunk(words: list[str], marks: dict[str, str]) -> list[str]:
     return [*words, "--dry-run"] if "dry-run" in marks else words
 
 
-def _made(targets: list[str], block: Block) -> tuple[int, str]:
-    """That the Makefile has the targets; what they do is what CI does."""
+def _check_targets(targets: list[str], block: Block) -> None:
+    """That the Makefile has them; what they do is what CI does."""
     known = re.findall(r"^([\w-]+):", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     if missing := set(targets) - set(known):
-        raise BadBlockError(f"{block.place}: the Makefile has no target {sorted(missing)[0]}")
-    return 0, ""
+        raise BadBlockError(f"{block.place}: the Makefile has no target {min(missing)}")
 
 
-def _installed(words: list[str], block: Block) -> tuple[int, str]:
-    """That this project is installed, with extras that it has."""
+def _check_install(what: str, block: Block) -> None:
+    """That it is this project, with extras that it has."""
     extras = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    found = re.fullmatch(r"\.(?:\[([\w,]+)\])?", words[-1])
+    found = re.fullmatch(r"\.(?:\[([\w,]+)\])?", what)
     if found is None or not set((found[1] or "").split(",")) <= {"", *extras}:
-        raise BadBlockError(f"{block.place}: {words[-1]} is not this project, or has extras it has not")
-    return 0, ""
+        raise BadBlockError(f"{block.place}: {what} is not this project, or has extras it has not")
 
 
 def _script(words: list[str], block: Block) -> tuple[int, str]:
