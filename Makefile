@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 
-.PHONY: demo test check regress bench format clean
+.PHONY: demo test check docs regress bench format clean
 
 demo: $(VENV)/.demo  ## install and segment the rendered scenes
 	$(BIN)/nasbench segment
@@ -19,6 +19,9 @@ check: $(VENV)/.check  ## lint and type-check
 
 regress: $(VENV)/.demo  ## hold the figures of the default suite against results/baselines
 	$(BIN)/nasbench regress
+
+docs: $(VENV)/.docs  ## the site, into build/site; a warning fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.test  ## every benchmark, one after the other; takes minutes
 	$(BIN)/python scripts/bench_segment.py
@@ -46,4 +49,8 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.check: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[test,lint]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[docs]'
 	touch $@

@@ -79,6 +79,7 @@ def source_digest(name: str) -> str | None:
     """Digest of the source file that defines a user's target; None for our own."""
     if name.startswith("nasbench."):
         return None
+    _see_current_folder(name)
     target = pkgutil.resolve_name(name)
     try:
         file = inspect.getsourcefile(target)
@@ -88,13 +89,18 @@ def source_digest(name: str) -> str | None:
 
 
 def _import(group: str, name: str) -> Any:
-    here = str(Path.cwd())
-    if not name.startswith("nasbench.") and here not in sys.path:
-        sys.path.append(here)  # a user's module beside the run, as `python -m` would find it
+    _see_current_folder(name)
     try:
         return pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{group}._target_={name} cannot be imported: {error}") from error
+
+
+def _see_current_folder(name: str) -> None:
+    """Let a user's module beside the run be imported, as `python -m` would find it."""
+    here = str(Path.cwd())
+    if not name.startswith("nasbench.") and here not in sys.path:
+        sys.path.append(here)
 
 
 def _named_parameters(target: Any) -> set[str]:
