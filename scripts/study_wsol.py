@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from nasbench.localize.boxes import IOU_GRID
-from nasbench.localize.thresholds import fold_of
+from nasbench.localize.thresholds import Sweep, fold_of, with_mean
 from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.image_rows import Key
 from nasbench.report.localisation import Entries, Scored, Stratum, read_entries, score
@@ -154,12 +154,21 @@ def scored(cell: StudyCell, among: frozenset[Key], stratum: str) -> Scored:
     return score(part, cell.metric, constant=cell.entries.constant)
 
 
+def mean_accuracy(cell: StudyCell, among: frozenset[Key], stratum: str) -> float:
+    """The mean of `scored` alone, without resamples: what a choice needs of many cells."""
+    if cell.entries.constant or cell.metric["threshold"] != "crossfit":
+        return scored(cell, among, stratum).estimates[MEAN].value or 0.0
+    part = Stratum.of(cell.entries.kept, stratum, among=among)
+    right = Sweep([entry.right for entry in part.entries]).cross_fit(part.fold).right
+    return float(with_mean(right.mean(axis=0), IOU_GRID)[-1])
+
+
 def choose(cells: Sequence[StudyCell], half: frozenset[Key]) -> dict[tuple[str, str, str], StudyCell]:
     """By network, saliency and family the best configuration on small objects of a half."""
     best: dict[tuple[str, str, str], tuple[float, StudyCell]] = {}
     for cell in cells:
         place = (cell.model, cell.saliency, cell.family)
-        value = scored(cell, half, "small").estimates[MEAN].value or 0.0
+        value = mean_accuracy(cell, half, "small")
         if place not in best or value > best[place][0]:
             best[place] = (value, cell)
     return {place: cell for place, (_, cell) in best.items()}
