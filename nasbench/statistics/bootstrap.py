@@ -53,7 +53,7 @@ def bootstrap_mean(
     """Percentile-bootstrap interval (95 %) of the mean of values (n,); (None, None) below two values.
 
     One value for each image: entries of one image are taken as if they were of several. Too narrow where
-    images are few or values skewed: of 20 images it covers 92 % for normal values, 86 % for strongly skewed
+    images are few or values skewed: of 20 images it covers 92 % for normal values, 87 % for strongly skewed
     ones (`results/benchmarks/coverage.md`). Tables that are compared by their bytes hold it; for anything new
     there is `clustered_mean`.
     """
@@ -112,8 +112,9 @@ def clustered_mean(
     the standard error of `Clustered.error`, and a normal distribution's quantile Student's t of its degrees
     of freedom. Of the intervals tried this is the one that keeps its coverage for continuous and for 0/1
     values at once (`results/benchmarks/coverage.md`): BCa stays too narrow, bootstrap-t has no bounds where a
-    resample of 0/1 values has no spread. What is left: strongly skewed values of 20 images (89 %), rare
-    events (below ten that differ), and two models, which cannot tell how models vary.
+    resample of 0/1 values has no spread. What is left: strongly skewed
+    values (of 20 images 89 %), rare events (of two expected 88 %), and two models, which cannot tell how
+    models vary.
 
     `images` and `models` name the entry's image and model. The order of entries does not matter, to the last
     bit. Equal images and an equal `rng` mean equal resamples. Raises ValueError: other lengths, a value that
