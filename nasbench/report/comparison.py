@@ -123,7 +123,8 @@ def compare(
 ) -> list[Table]:
     """The tables of merged runs; `metrics` names their columns, of which each has those it knows.
 
-    Raises RunError: cells whose numbers do not mean the same, no common images, or `by` as `pivot`.
+    Raises RunError: cells whose numbers do not mean the same, no common images, no number at all, or `by`
+    as `pivot`.
     """
     tables: list[Table] = []
     for cells, title in places(merged.cells):
@@ -140,6 +141,9 @@ def compare(
             progress(f"comparing {len(lines.lines)} lines")
             said = ", ".join(filter(None, [title, STRATA.get(stratum)]))
             tables += _table(Frame(cells[0].command, said, stratum, lines, columns), numbers)
+    if not tables:
+        runs = " and ".join(run.name for run in merged.runs)
+        raise RunError(f"{runs}: no image has a number, every row failed or was skipped")
     return tables
 
 

@@ -162,6 +162,23 @@ def test_a_cell_without_any_number_keeps_its_line(tmp_path):
     assert "—" in text
 
 
+def test_nothing_but_failures(tmp_path):
+    failed = [replace(row, value=None, status="error", reason="broken") for row in regions("nas").blocks[0]]
+    path = made_run(tmp_path / "a", replace(regions("nas"), blocks=[failed]))
+    with pytest.raises(RunError, match=f"{path}: no image has a number, every row failed or was skipped"):
+        compared(path)
+
+
+def test_an_image_with_several_classes_is_one_image(tmp_path):
+    cells = []
+    for name, shift in (("cam", 0.0), ("gradient", 0.3)):
+        rows = [r for i in IDS for c in (1, 2) for r in curve_rows(i, lerf=0.5 + shift, target=c)]
+        cells.append(MadeCell([rows], command="lerf", saliency=name))
+    _, (table,) = compared(made_run(tmp_path / "a", *cells), metrics=["auc_lerf"])
+    assert table.lead.n == table.numbers[0, "auc_lerf"].n == 24
+    assert table.lead.lead.value == pytest.approx(0.3)
+
+
 def test_lines_averaged_over_cells(tmp_path):
     cells = [
         regions(name, shift + 0.01 * k, more={"segmenter.k": k}, swept={"segmenter.k": k})
