@@ -67,7 +67,9 @@ def parameters(function: Callable[..., Any]) -> Iterator[tuple[str, str, str]]:
         info = next((one for one in getattr(hints[name], "__metadata__", ()) if hasattr(one, "help")), None)
         if info is None or getattr(info, "hidden", False):
             continue
-        declared = [one for one in info.param_decls or () if one.startswith("-")]
+        # Within Annotated the first name given is in the place of a default.
+        said = (info.default, *(info.param_decls or ()))
+        declared = [one for one in said if isinstance(one, str) and one.startswith("-")]
         takes = [one for one in (*get_args(hints[name].__origin__), hints[name].__origin__) if one in _TAKES]
         if isinstance(info, typer.models.ArgumentInfo):
             shown = info.metavar or name.upper()

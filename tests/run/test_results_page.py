@@ -61,7 +61,7 @@ def test_every_file_of_a_folder_is_there():
         *(f"{patterns[i - 1].rpartition('.')[0]}{p}" for i, p in enumerate(patterns) if p[0] == "."),
     }
     assert set(store._DERIVED_FILES) <= documented
-    assert {store._MARKER, store._LOCK} <= documented
+    assert {store.MARKER, store.LOCK} <= documented
     for pattern in store._PATTERNS:
         folder, suffix = pattern.partition("/")[0], pattern.rpartition(".")[2]
         assert any(one.startswith(f"{folder}/") and one.endswith(f".{suffix}") for one in documented), pattern
