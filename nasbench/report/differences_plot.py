@@ -55,11 +55,11 @@ def _panels(table: Table) -> list[tuple[str, list[tuple[str, Interval]]]]:
     labels = [line.label for line in table.pivot.lines]
     to_best = [(labels[i], ranking.to_best[i]) for i in ranking.order[1:]][:_MOST]
     # What the table is of is said once, above the first panel.
-    title = textwrap.fill(f"{table.title} (n = {ranking.n})", _LETTERS)
-    panels = [(f"{title}\nless {labels[ranking.order[0]]}, the best", to_best)]
+    title = textwrap.fill(table.title, _LETTERS)
+    panels = [(f"{title}\nless {labels[ranking.order[0]]}, the best (n = {ranking.n})", to_best)]
     to_base = [(labels[i], ranking.to_base[i]) for i in ranking.order if i in ranking.to_base][:_MOST]
     if to_base:
-        panels.append(("less the same maps without regions", to_base))
+        panels.append((f"less the same maps without regions (n = {ranking.n})", to_base))
     return panels
 
 

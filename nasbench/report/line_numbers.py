@@ -20,8 +20,8 @@ from nasbench.statistics.power import images_needed
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-# Draws of one image for an interval of a plain mean, and resamples at most and at least: a table of many
-# lines and images would take hours otherwise. With 2,000 an end is off by about 4 % of the interval's width.
+# Draws of one image for an interval of a plain mean, and resamples at most and at least: else a table of many
+# lines and images takes hours. With 2,000 an end is off by about 4 % of the width of the interval.
 _DRAWS = 10_000_000
 _MOST, _FEWEST = 10_000, 2_000
 
