@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from nasbench.config.compose import Composed, compose_run
 from nasbench.config.locate import choices, config_dir
@@ -166,6 +166,9 @@ def _composed(name: str) -> Any:
             cfg = compose(f"{GROUP}/{name}")
         missing = sorted(OmegaConf.missing_keys(cfg))
         plain = OmegaConf.to_container(cfg, resolve=True)
+    except MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UsageError(f"{line}{error.problem or first_line(error)}") from error
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise UsageError(first_line(error)) from error
     if missing:

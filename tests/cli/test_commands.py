@@ -24,6 +24,7 @@ def test_help_lists_the_commands(run):
         assert result.code == 0
         assert "segment" in result.out
         assert "explain" in result.out
+        assert "regress" in result.out
         assert "ls" in result.out
 
 
@@ -34,7 +35,7 @@ def test_version(run):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from nasbench.cli.app import run; run(['--help']);"
-        "run(['segment', '--help']); run(['explain', '--help']);"
+        "run(['segment', '--help']); run(['explain', '--help']); run(['regress', '--help']);"
         "heavy = {'torch', 'timm', 'sklearn', 'skimage', 'numpy', 'pandas', 'pyarrow', 'hydra'};"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from nasbench.config.locate import baselines_dir
-from nasbench.config.suite import read_suite
+from nasbench.config.suite import compose_steps, read_suite
 from nasbench.errors import DataError
 from nasbench.regress.baseline import made, write_baseline
 from nasbench.regress.environment import environment
@@ -24,7 +24,6 @@ from tests.support.cli import call, command
 from tests.support.regress import as_found, beyond, committed, edited, within
 
 SUITE, BASELINE = read_suite("default"), committed()[1]
-STEPS = dict.fromkeys(step.name for step in SUITE.steps)
 NAMES = sorted(BASELINE.figures)
 # A step without a network worth the name, on two scenes.
 QUICK = {
@@ -71,11 +70,17 @@ def here(tmp_path):
     return tmp_path / "b"
 
 
-@pytest.fixture
-def once(monkeypatch):
-    """The default suite read once and for all, for the tests that need it many times."""
-    monkeypatch.setattr("nasbench.config.suite.read_suite", lambda _: SUITE)
-    monkeypatch.setattr("nasbench.config.suite.compose_steps", lambda _: STEPS)
+@pytest.fixture(autouse=True)
+def default_is_read_once(monkeypatch):
+    """The default suite takes most of a second to compose; the other suites are read as they are."""
+    composed = dict.fromkeys(step.name for step in SUITE.steps)
+    monkeypatch.setattr(
+        "nasbench.config.suite.read_suite", lambda name: SUITE if name == "default" else read_suite(name)
+    )
+    monkeypatch.setattr(
+        "nasbench.config.suite.compose_steps",
+        lambda suite: composed if suite is SUITE else compose_steps(suite),
+    )
 
 
 @pytest.fixture
@@ -96,7 +101,6 @@ def test_nothing_moved(run, faked, here):
     assert "step 1 of 7, segment: nasbench segment device=cpu" in result.err
 
 
-@pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_closes_the_gate_beyond_its_tolerance_only(run, faked, here, tmp_path, name):
     held = BASELINE.figures[name]

@@ -168,12 +168,13 @@ def test_a_malformed_suite_is_refused_by_its_key(own, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("steps: [", "suite mine: "),
+        ("steps: [", "suite mine: line 1: "),
+        ("steps:\n  a: {command: segment\nfigures: {}\n", "suite mine: line 3: "),
         ("", "suite mine: "),
         ("- a\n- b\n", "suite mine: "),
         ("defaults: [nowhere]\n", "nowhere"),
         ("steps: ???\nfigures: {}\n", "steps is not set"),
-        ("shared: [${nope}]\n", "nope"),
+        ("shared:\n- ${nope}\n", "nope"),
         ("# @package _global_\nsteps: {}\n", "suite mine: "),
     ],
 )
