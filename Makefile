@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 demo: $(VENV)/.demo  ## install and segment the rendered scenes
 	$(BIN)/nasbench segment
 
-test: $(VENV)/.test  ## install what the tests need and run them all
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## install what the tests need and run them all, a process and a thread for each of two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.check  ## lint and type-check
 	$(BIN)/ruff check .
