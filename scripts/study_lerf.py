@@ -2,10 +2,11 @@
 
 Run: python scripts/study_lerf.py RUN [RUN ...] [--out FILE.md] [--figure FILE.svg]
 
-RUN is a folder of `nasbench leRF experiment=lerf_study`; of each network only the images that all its cells
-have are read. Areas are ratios of means, (area − empty) / (full − empty). Two settings, what is removed and
-what stands in its place, agree as far as they rank the methods alike: Kendall's tau-b of their mean areas,
-taken again in every resample of the images. A run that is not finished is read as far as it is.
+RUN is a folder of `nasbench leRF experiment=lerf_study`, or of some of its cells; of each network only the
+images that all its cells have are read. Areas are ratios of means, (area − empty) / (full − empty). Two
+settings, what is removed and what stands in its place, agree as far as they rank the methods alike:
+Kendall's tau-b of their mean areas, taken again in every resample of the images. A run that is not finished
+is read as far as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
-    studies = [study for run in args.runs for study in read(run)]
+    studies = read(args.runs)
     text = "\n\n".join([_ABOUT, *(report(study) for study in studies)])
     if args.out is None:
         print(text)
@@ -120,28 +121,32 @@ over images. Rank in brackets, 1 the best. Made by `scripts/study_lerf.py` from
 `nasbench leRF experiment=lerf_study`."""
 
 
-def read(run: Path) -> Iterator[Study]:
-    """The studies of a run, one for each of its networks."""
-    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    folder = RunFolder(run)
-    units: dict[int, list[str]] = defaultdict(list)
-    for unit in manifest["units"]:
-        units[unit["cell"]].append(unit["key"])
+def read(runs: Sequence[Path]) -> list[Study]:
+    """The studies of runs, one for each network, of all its cells wherever they are."""
     found: dict[str, list[tuple[Setting, str, Images]]] = defaultdict(list)
-    for i, about in enumerate(manifest["cells"]):
-        chosen = about["choices"]
-        setting = (UNITS[chosen["segmenter"]], FILLS[chosen["imputer"]])
-        images = read_images(folder, units[i])
-        if images.keys:
-            found[chosen["model"]].append((setting, chosen["saliency"], images))
-    for model, cells in found.items():
-        keys = tuple(sorted(set.intersection(*(set(images.keys) for *_, images in cells)), key=str))
-        values: dict[Setting, dict[str, dict[str, Floats]]] = defaultdict(dict)
-        for setting, method, images in cells:
-            place = {key: i for i, key in enumerate(images.keys)}
-            kept = [place[key] for key in keys]
-            values[setting][method] = {name: held[kept] for name, held in images.values.items()}
-        yield Study(model.removeprefix("imagenet_"), keys, values)
+    for run in runs:
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+        folder = RunFolder(run)
+        units: dict[int, list[str]] = defaultdict(list)
+        for unit in manifest["units"]:
+            units[unit["cell"]].append(unit["key"])
+        for i, about in enumerate(manifest["cells"]):
+            chosen = about["choices"]
+            setting = (UNITS[chosen["segmenter"]], FILLS[chosen["imputer"]])
+            images = read_images(folder, units[i])
+            if images.keys:
+                found[chosen["model"]].append((setting, chosen["saliency"], images))
+    return [_study(model, cells) for model, cells in found.items()]
+
+
+def _study(model: str, cells: Sequence[tuple[Setting, str, Images]]) -> Study:
+    keys = tuple(sorted(set.intersection(*(set(images.keys) for *_, images in cells)), key=str))
+    values: dict[Setting, dict[str, dict[str, Floats]]] = defaultdict(dict)
+    for setting, method, images in cells:
+        place = {key: i for i, key in enumerate(images.keys)}
+        kept = [place[key] for key in keys]
+        values[setting][method] = {name: held[kept] for name, held in images.values.items()}
+    return Study(model.removeprefix("imagenet_"), keys, values)
 
 
 def report(study: Study) -> str:
