@@ -195,7 +195,7 @@ def orders(study: Study, setting: Setting) -> str:
     for method in study.methods(setting):
         held = study.values[setting][method]
         line = [f"*{method}*" if method in CONTROLS else method]
-        lines.append([*line, *(_mean(study, held[name]) for name in PLACES)])
+        lines.append([*line, *(_mean(study, held[name]) if name in held else "" for name in PLACES)])
     return markdown(["map", *PLACES], lines)
 
 
@@ -282,7 +282,7 @@ def _figure(studies: Sequence[Study]) -> Figure:
         for ax, name in zip(row, ("LeRF", "SRG"), strict=True):
             settings = study.settings
             area, sign = MEASURES[name]
-            for method in METHODS:
+            for method in (one for one in METHODS if all(one in study.values[s] for s in settings)):
                 ranks = []
                 for setting in settings:
                     means = sign * study.table(setting, area).mean(axis=0)

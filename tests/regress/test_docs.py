@@ -12,12 +12,12 @@ from nasbench.config.suite import read_suite
 from tests.support.cli import call
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'^```(\w+)(?: title="(\S+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 def test_a_suite_of_ones_own(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    ran = []
+    ran, names = [], []
     for language, name, text in BLOCK.findall((DOCS / "regress.md").read_text(encoding="utf-8")):
         if name:
             (tmp_path / name).parent.mkdir(parents=True)
@@ -27,8 +27,10 @@ def test_a_suite_of_ones_own(capsys, monkeypatch, tmp_path):
                 if words[0] == "export":
                     monkeypatch.setenv(*words[1].split("=", 1))
                     continue
+                names.append(words[1])
                 ran.append(call(capsys, monkeypatch, *words[1:]))
                 assert ran[-1].code == 0, ran[-1].err
+    assert names == ["ls", "regress", "regress"]
     listed, updated, gated = ran
     assert "Boxes of Grad-CAM on six scenes." in listed.out
     assert "results/baselines/mine.json, 3 figures" in updated.out
@@ -42,7 +44,7 @@ def test_numbers_in_the_text_are_those_of_the_suite():
     assert f"seven steps and {len(suite.figures)} figures" in text
     assert len(suite.steps) == 7
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"holds {len(suite.figures)} of\s+their figures", readme)
+    assert re.search(rf"holds {len(suite.figures)} figures", readme)
 
 
 def test_the_workflow_runs_the_gate_and_keeps_its_files():
