@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nasbench.regress.figures import Reading
     from nasbench.regress.outcome import Outcome
 
-_SUITE = typer.Argument(metavar="[SUITE]", help="A suite: nasbench ls suites.")
+_SUITE = typer.Argument(metavar="SUITE", help="A suite; nasbench ls suites lists them.")
 _BASELINES = typer.Option(
     "--baselines",
     metavar="DIR",
@@ -50,7 +50,7 @@ def regress(
 
     **Examples**
 
-    `nasbench regress` : rendered scenes, bundled network, a minute or two
+    `nasbench regress` : rendered scenes, bundled network, about a minute
 
     `nasbench regress --junit regress.xml` : for a CI server
 

@@ -18,7 +18,7 @@ PAPER = {
     "nas_fig1_segments": ("segment", "imagenet", 3),
     "nas_fig3_depth": ("segment", "imagenet", 28),
     "nas_fig4_classes": ("segment", "cub", 1),
-    "nas_fig5_superpixelification": ("explain", "imagenet", 20),
+    "nas_fig5_superpixels": ("explain", "imagenet", 20),
     "nas_wsol_imagenet": ("wsol", None, 15),
     "nas_wsol_cub": ("wsol", None, 15),
     "nas_wsol_stl10": ("wsol", None, 15),

@@ -60,4 +60,4 @@ def test_the_workflow_runs_the_gate_and_keeps_its_files():
 def test_this_projects_own_ci_runs_the_gate():
     root = DOCS.parent
     lines = (root / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("make ")] == ["make check", "make regress", "make test"]
+    assert "make regress" in lines
