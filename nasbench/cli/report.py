@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nasbench.cli import options
-from nasbench.errors import UsageError
+from nasbench.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from nasbench.report.comparison import Table
@@ -76,7 +77,7 @@ def report(
 
     if out is not None:
         ReportFolder(out).check()
-    with Progress() as progress:
+    with _interruptible(), Progress() as progress:
         progress.say("reading the runs")
         merged = merge_runs(runs)
         keys = None if by is None else _keys(by, merged)
@@ -91,6 +92,15 @@ def report(
     typer.echo("\n\n".join(shown))
     for path in written:
         typer.echo(f"written:  {path}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Says so where Ctrl-C ends it."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; give the same command again") from error
 
 
 def _shown(merged: Merged, tables: Sequence[Table], formats: Iterable[str]) -> list[str]:

@@ -9,6 +9,8 @@ from enum import IntEnum
 from nasbench.localize.choe_metric import ChoeAccuracy
 from nasbench.report.merged import MergedCell
 from nasbench.report.relevance_groups import is_lattice
+from nasbench.report.relevance_images import DIFFERENCES
+from nasbench.report.relevance_scores import LOWER, RATIOS
 
 
 class Better(IntEnum):
@@ -71,8 +73,7 @@ _REGIONS = (
 _ACROSS = ("lerf_to_full", "morf_to_empty")
 _ACROSS_LATTICE = ("regret_lerf", "percentile_lerf", "regret_morf")
 
-_LOWER = frozenset({"auc_morf", "auc_morf_norm", "road_morf", "deletion"})
-_LOWER |= {"undersegmentation_error", "undersegmentation_error_box"}
+_LOWER = LOWER | {"undersegmentation_error", "undersegmentation_error_box"}
 # Of which a higher or lower one is no merit.
 _NEITHER = frozenset({
     "n_regions", "compactness", "boundary_contrast", "edge_variation", "agreement_ari", "agreement_iou",
@@ -84,16 +85,27 @@ _NEITHER = frozenset({
 # Bounds and oracles: what regions or the best threshold allow, which is no method's merit.
 _BOUNDS = ("box_acc_oracle", "box_acc_union", "box_union_iou")
 _SHARES = ("box_acc", "max_box_acc", "top1", "top5", "px_ap", "image_px_ap", "pixel_", "box_covers_frame")
-# Of the commands' own scores; a user's metric may be better either way.
-_COMMANDS = ("segment", "explain", "wsol", "lerf")
 
 
-def column(name: str, command: str) -> Column:
-    """A column by its name."""
+def column(name: str, command: str, *, ours: bool = True) -> Column:
+    """A column by its name; of a user's metric it is not known which way is better."""
     better = Better.LOWER if name in _LOWER else Better.HIGHER
-    if name in _NEITHER or name.startswith(_BOUNDS) or command not in _COMMANDS:
+    if name in _NEITHER or name.startswith(_BOUNDS) or not ours:
         better = Better.NEITHER
     return Column(name, better, command == "wsol" and name.startswith(_SHARES))
+
+
+def is_ours(cell: MergedCell) -> bool:
+    """Whether a cell's metric is one of the package's."""
+    return str(cell.config["metric"]["_target_"]).startswith("nasbench.")
+
+
+def rows_behind(names: Iterable[str], command: str) -> frozenset[str] | None:
+    """The rows' metrics that columns are made of; None for localisation, where all have a part in all."""
+    if command == "wsol":
+        return None
+    parts = {name: one.parts for name, one in RATIOS.items()} | DIFFERENCES
+    return frozenset(part for name in names for part in parts.get(name, (name,)))
 
 
 def default_columns(cells: Sequence[MergedCell], there: Iterable[str], *, across: bool) -> list[str]:

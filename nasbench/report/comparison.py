@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from nasbench.errors import RunError
 from nasbench.report.cell_numbers import CellNumbers, numbers_of
-from nasbench.report.columns import Better, Column, column, default_columns
-from nasbench.report.conventions import check_comparable
+from nasbench.report.columns import Better, Column, column, default_columns, is_ours, rows_behind
+from nasbench.report.conventions import check_comparable, check_conventions
 from nasbench.report.line_numbers import (
     LEVEL,
     LineNumber,
@@ -131,13 +131,15 @@ def compare(
         check_comparable(cells, merged.runs, by or ())
         _check_images(cells)
         lines = pivot(cells, by)
+        ours = all(is_ours(cell) for cell in cells)
         for stratum in STRATA if cells[0].command == "wsol" else ("",):
             numbers = {cell.digest: measured[cell.digest][stratum] for cell in cells}
             there = [name for cell in cells for name in numbers[cell.digest].columns]
             names = [name for name in metrics if name in there]
             if not metrics:
                 names = default_columns(cells, there, across=title.endswith(ACROSS))
-            columns = tuple(column(name, cells[0].command) for name in names)
+            check_conventions(cells, by or (), rows_behind(names, cells[0].command))
+            columns = tuple(column(name, cells[0].command, ours=ours) for name in names)
             progress(f"comparing {len(lines.lines)} lines")
             said = ", ".join(filter(None, [title, STRATA.get(stratum)]))
             tables += _table(Frame(cells[0].command, said, stratum, lines, columns), numbers)
@@ -218,13 +220,18 @@ class _Ranked:
         order = self.order
         first = order[0] if order else -1
         bases = {i: base for i, base in self.lines.bases.items() if i in order and base in order}
+        lead, n = self.lead(LEVEL), len(set(self.numbers[first].images)) if order else 0
+        n95 = needed(self.numbers[first], self.numbers[order[1]]) if len(order) > 1 else None
+        # Refitted thresholds vary too: fewer images than there are cannot be what it takes.
+        if n95 is not None and n95 <= n and lead is not None and not lead.excludes_zero:
+            n95 = None
         return Ranking(
             order=tuple(order),
-            lead=self.lead(LEVEL),
-            n95=needed(self.numbers[first], self.numbers[order[1]]) if len(order) > 1 else None,
+            lead=lead,
+            n95=n95,
             to_best={i: self._less(i, first, LEVEL) for i in order[1:]},
             to_base={i: self._less(i, base, LEVEL) for i, base in bases.items()},
-            n=len(set(self.numbers[first].images)) if order else 0,
+            n=n,
             significant=significant,
         )
 

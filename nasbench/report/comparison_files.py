@@ -42,9 +42,9 @@ class ReportFolder:
         self.check()
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / _MARKER).touch()
+        for name, data in files.items():
+            write_atomic(self.path / name, data)
         for name in NAMES:
             if name not in files:
                 (self.path / name).unlink(missing_ok=True)
-        for name, data in files.items():
-            write_atomic(self.path / name, data)
         return [self.path / name for name in files]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 from nasbench.errors import RunError
@@ -32,12 +32,35 @@ def check_comparable(cells: Sequence[MergedCell], runs: Sequence[Run], named: Se
     """Refuse cells of one table whose numbers do not mean the same; keys `named` by the user are compared.
 
     Raises RunError naming the runs, the key and its values: rooms whose results changed between the runs, a
-    part of the protocol, a convention of a metric's rows, or the content of an image.
+    part of the protocol, or the content of an image. What the shown rows rest on: `check_conventions`.
     """
     _check_schemas(cells, runs)
     _check_protocol(cells, named)
-    _check_conventions(cells, named)
     _check_content(cells)
+
+
+def check_conventions(
+    cells: Sequence[MergedCell], named: Sequence[str], metrics: Collection[str] | None
+) -> None:
+    """Refuse rows that rest on different conventions, within cells that have the same values of named keys.
+
+    Those of `metrics`, which stand behind the shown columns; None for all. Raises RunError naming the
+    convention.
+    """
+    alike: dict[tuple[str, ...], list[MergedCell]] = {}
+    for cell in cells:
+        alike.setdefault(tuple(text_of(cell, key) for key in named), []).append(cell)
+    for some in alike.values():
+        for metric in sorted({name for cell in some for name in cell.said}):
+            if metrics is not None and metric not in metrics:
+                continue
+            said = [(cell, _said(cell, metric)) for cell in some if metric in cell.said]
+            for (cell, ours), (other, theirs) in combinations(said, 2):
+                for key in sorted(ours.keys() & theirs.keys()):
+                    # Some vary with the image: then both cells have several, or one of them by chance.
+                    if not ours[key] & theirs[key]:
+                        values = {min(ours[key]): cell, min(theirs[key]): other}
+                        _refuse(f"the convention {key}", values, f"of {metric}")
 
 
 def _check_schemas(cells: Sequence[MergedCell], runs: Sequence[Run]) -> None:
@@ -63,22 +86,6 @@ def _check_protocol(cells: Sequence[MergedCell], named: Sequence[str]) -> None:
             values.setdefault(one.get(key, "none"), cell)
         if len(values) > 1:
             _refuse(key, values, f"name it in --by to compare {cells[0].command} across it")
-
-
-def _check_conventions(cells: Sequence[MergedCell], named: Sequence[str]) -> None:
-    """Within cells that have the same values of the named keys."""
-    alike: dict[tuple[str, ...], list[MergedCell]] = {}
-    for cell in cells:
-        alike.setdefault(tuple(text_of(cell, key) for key in named), []).append(cell)
-    for some in alike.values():
-        for metric in sorted({name for cell in some for name in cell.said}):
-            said = [(cell, _said(cell, metric)) for cell in some if metric in cell.said]
-            for (cell, ours), (other, theirs) in combinations(said, 2):
-                for key in sorted(ours.keys() & theirs.keys()):
-                    # Some vary with the image: then both cells have several, or one of them by chance.
-                    if not ours[key] & theirs[key]:
-                        values = {min(ours[key]): cell, min(theirs[key]): other}
-                        _refuse(f"the convention {key}", values, f"of {metric}")
 
 
 def _check_content(cells: Sequence[MergedCell]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,27 +49,22 @@ class LineNumber:
 
 
 def line_images(line: Line, numbers: Mapping[str, CellNumbers], column: str) -> frozenset[Key]:
-    """The images that all cells of a line have which have any; `numbers` by the cells' digests."""
-    found = [images for cell in line.cells if (images := numbers[cell.digest].images(column))]
-    return frozenset.intersection(*found) if found else frozenset()
+    """The images that all cells of a line have; `numbers` by the cells' digests."""
+    return frozenset.intersection(*(numbers[cell.digest].images(column) for cell in line.cells))
 
 
 def line_number(
     line: Line, numbers: Mapping[str, CellNumbers], column: str, images: frozenset[Key]
 ) -> LineNumber | None:
     """A line's number on these images; None where a cell's is not defined."""
+    if not images:
+        return None
     models: dict[str, list[Measured]] = {}
-    cells: list[MergedCell] = []
     for cell in line.cells:
-        if not images or not numbers[cell.digest].images(column):
-            continue
         measured = numbers[cell.digest].measured(column, images)
         if measured is None:
             return None
         models.setdefault(_model(cell), []).append(measured)
-        cells.append(cell)
-    if not models:
-        return None
     names = tuple(sorted(models))
     some = [models[name] for name in names]
     return LineNumber(
@@ -77,7 +73,7 @@ def line_number(
         models=names,
         parts=_stacked([[one.parts for one in found] for found in some]),
         resampled=_stacked([[one.resampled for one in found] for found in some]),
-        digest=digest_value(sorted(cell.digest for cell in cells)),
+        digest=digest_value(sorted(cell.digest for cell in line.cells)),
     )
 
 
@@ -85,7 +81,7 @@ def interval_of(number: LineNumber, column: str) -> Interval:
     """A line's number with its 95 % interval: images are drawn, and networks where it has several."""
     n = len(set(number.images))
     if number.resampled is not None:
-        return _percentiles(number.value, _over_models(number, number.resampled), n, LEVEL)
+        return _crossed(number.value, number.resampled, number.models, n, LEVEL)
     if number.parts is None:
         return Interval(number.value, None, None, n)
     rng = generator(0, "report", column, number.digest)
@@ -104,13 +100,16 @@ def difference_of(first: LineNumber, second: LineNumber, column: str, level: flo
     a, b = sorted((first, second), key=lambda one: one.digest)
     sign = 1.0 if a is first else -1.0
     if a.resampled is not None and b.resampled is not None:
-        drawn = _over_models(a, a.resampled) - _over_models(b, b.resampled)
+        if a.models == b.models:
+            return _crossed(value, sign * (a.resampled - b.resampled), a.models, n, level)
+        # Of other networks: each line is what it is, and only images are drawn.
+        drawn = a.resampled.mean(axis=0) - b.resampled.mean(axis=0)
         return _percentiles(value, sign * drawn, n, level)
     if a.parts is None or b.parts is None:
         return Interval(value, None, None, n)
     if a.models == b.models:
         ours, theirs, (images, models) = a.parts.ravel(), b.parts.ravel(), _entries(a)
-    else:  # of other networks: each line is what it is, and only images are drawn
+    else:  # likewise
         ours, theirs, images, models = a.parts.mean(axis=0), b.parts.mean(axis=0), list(a.images), None
     rng = generator(0, "report", column, a.digest, b.digest)
     found = paired_difference(
@@ -123,8 +122,11 @@ def difference_of(first: LineNumber, second: LineNumber, column: str, level: flo
 
 
 def needed(first: LineNumber, second: LineNumber) -> int | None:
-    """n95: images at which the difference would be told apart, with power 0.8; None where none is known."""
-    if first.parts is None or second.parts is None:
+    """n95: images at which the difference would be told apart, with power 0.8; None where none is known.
+
+    Nor is it of several networks, of which more images do not tell how they vary.
+    """
+    if first.parts is None or second.parts is None or max(len(first.models), len(second.models)) > 1:
         return None
     return images_needed(
         first.parts.mean(axis=0), second.parts.mean(axis=0), images=list(first.images), level=LEVEL
@@ -158,16 +160,32 @@ def _entries(number: LineNumber) -> tuple[list[str], list[str] | None]:
     return images, [name for name in number.models for _ in number.images]
 
 
-def _over_models(number: LineNumber, resampled: Floats) -> Floats:
-    """(B,) the mean over networks drawn anew in each resample: the same for lines of the same networks."""
-    M, B = resampled.shape
+def _crossed(value: float, by_model: Floats, models: tuple[str, ...], n: int, level: float) -> Interval:
+    """The interval of a mean over networks of what is fitted to images, (M, B): both are drawn.
+
+    Networks are drawn anew in each resample, the same for lines of the same networks. Percentiles of few
+    networks are too near to their middle; they are stretched as those of `clustered_mean`, to the standard
+    error that images and networks have together, and to Student's t of its degrees of freedom.
+    """
+    M, B = by_model.shape
     if M == 1:
-        only: Floats = resampled[0]
-        return only
-    rng = generator(0, "report", "models", digest_value(list(number.models)))
-    drawn = rng.multinomial(M, np.full(M, 1 / M), size=B).T
-    mean: Floats = (drawn * resampled).sum(axis=0) / M
-    return mean
+        return _percentiles(value, by_model[0], n, level)
+    rng = generator(0, "report", "models", digest_value(list(models)))
+    drawn = (rng.multinomial(M, np.full(M, 1 / M), size=B).T * by_model).sum(axis=0) / M
+    of_images = float(by_model.mean(axis=0).var())
+    of_models = float(by_model.mean(axis=1).var(ddof=1)) / M
+    error = of_images + of_models
+    plain = _percentiles(value, drawn, n, level)
+    if plain.low is None or plain.high is None or error <= 0 or drawn.std() <= 0:
+        return plain
+    from scipy.special import ndtri, stdtrit
+
+    freedom = error**2 / (of_images**2 / (n - 1) + of_models**2 / (M - 1))
+    above = (1 + level) / 2
+    factor = math.sqrt(error) / float(drawn.std()) * float(stdtrit(freedom, above) / ndtri(above))
+    middle = float(drawn.mean())
+    low, high = (middle + factor * (end - middle) for end in (plain.low, plain.high))
+    return Interval(value, low, high, n)
 
 
 def _percentiles(value: float, drawn: Floats, n: int, level: float) -> Interval:

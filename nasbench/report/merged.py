@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench.digest import canonical_json, digest_value
+from nasbench.digest import canonical_json
 from nasbench.errors import RunError
 from nasbench.report.run_folders import Run, read_runs
 from nasbench.run.rows import arrow_schema
@@ -219,8 +219,3 @@ def _refuse_different(
 
 def _file(run: Run, key: str) -> str:
     return f"{run.name}/rows/{key}.parquet"
-
-
-def merged_digest(cells: Sequence[MergedCell]) -> str:
-    """Of cells, in whatever order: seeds what is drawn of them."""
-    return digest_value(sorted(cell.digest for cell in cells))

@@ -66,7 +66,7 @@ SMALL_GAPS = "small_gaps"
 # With fewer, differences of one sign, which each resample repeats, may well be chance: 2 · ½^5 > .05.
 _FEWEST = 6
 # Where a lower number is the better one.
-_LOWER = frozenset({"auc_morf", "auc_morf_norm", "road_morf", "deletion"})
+LOWER = frozenset({"auc_morf", "auc_morf_norm", "road_morf", "deletion"})
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ def leads(column: str, first: Images, second: Images) -> bool:
     if not np.isfinite(differences).all():
         return False
     low, high = percentile_ends(differences[:, None])
-    return bool(high[0] < 0 if column in _LOWER else low[0] > 0)
+    return bool(high[0] < 0 if column in LOWER else low[0] > 0)
 
 
 def ranked(column: str, cells: Mapping[int, ScoredCell]) -> list[int]:
     """The cells best first, those without a value last; of equal ones the first named is first."""
-    sign = 1 if column in _LOWER else -1
+    sign = 1 if column in LOWER else -1
 
     def key(i: int) -> tuple[bool, float]:
         number = cells[i].numbers.get(column)

@@ -31,29 +31,32 @@ def side_by_side(merged: Merged, table: Table) -> dict[str, bytes]:
     A table's first lines, those of one cell each, on the first images that all of them kept. Raises RunError
     for a damaged file.
     """
-    lines = [line for line in table.pivot.lines if len(line.cells) == 1]
-    kept = {line.label: _kept(merged, line) for line in lines}
-    lines = [line for line in lines if kept[line.label]][:_LINES]
-    if not lines:
+    kept: dict[str, dict[_Place, Mapping[str, NDArray[Any]]]] = {}
+    for line in table.pivot.lines:
+        if len(kept) < _LINES and len(line.cells) == 1 and (found := _kept(merged, line)):
+            kept[line.label] = found
+    if not kept:
         return {}
-    places = [place for place in kept[lines[0].label] if all(place in kept[line.label] for line in lines)][
-        :_IMAGES
-    ]
+    labels = list(kept)
+    places = [place for place in kept[labels[0]] if all(place in found for found in kept.values())]
     title = table.title.removesuffix(f", {STRATA.get(table.stratum, '')}")  # all that was kept is shown
-    return _figure(title, [line.label for line in lines], places, kept) if places else {}
+    return _figure(title, labels, places[:_IMAGES], kept) if places else {}
 
 
 def _kept(merged: Merged, line: Line) -> dict[_Place, Mapping[str, NDArray[Any]]]:
-    """What a line's cell kept: by image and class, its arrays."""
+    """What a line's cell kept: by image and class its arrays, of the first images in the runs' order."""
+    keys = frozenset(line.cells[0].keys)
+    units = ((run, unit.key) for run in merged.runs for unit in run.units if unit.key in keys)
     found: dict[_Place, Mapping[str, NDArray[Any]]] = {}
-    for key in line.cells[0].keys:
-        run, _ = merged.rows.places[key]
+    for run, key in units:
         arrays = run.folder.read_artefact(key, 1)
-        if arrays is None:
-            continue
-        for i, name in enumerate(arrays["ids"]):
+        names = () if arrays is None else arrays["ids"]
+        for i, name in enumerate(names):
+            assert arrays is not None
             entry = {what: array[i] for what, array in arrays.items()}
-            found[str(name), int(entry.get("targets", -1))] = entry
+            found.setdefault((str(name), int(entry.get("targets", -1))), entry)
+        if len(found) >= _IMAGES:
+            break
     return found
 
 
