@@ -15,10 +15,11 @@ from nasbench.localize.boxes import IOU_GRID, iou_of
 from nasbench.localize.maps import normalise
 from nasbench.localize.metric import upsample
 from nasbench.localize.thresholds import fold_of
-from nasbench.report import localisation, summary
+from nasbench.report import localisation
 from nasbench.report.gallery import decisions, write_gallery
 from nasbench.run.forward import activation_features
 from nasbench.run.gallery import Picture, Wanted
+from nasbench.statistics import bootstrap
 from tests.support.wsol import tiny_wsol
 
 # The bundled checkpoint on rendered scenes, without much of a contact sheet.
@@ -29,7 +30,7 @@ SWEEP = ("wsol", "saliency=cam", "segmenter=none,nas,slic", *SMALL)
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     monkeypatch.setattr(localisation, "RESAMPLES", 20)
-    monkeypatch.setattr(summary, "_RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "_RESAMPLES", 20)
 
 
 @pytest.fixture
