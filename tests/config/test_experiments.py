@@ -40,3 +40,19 @@ def test_the_headline_has_every_baseline():
     }
     averaged = [cell["config"]["over"] for cell in found if cell["choices"]["segmenter"] != "none"]
     assert {len(values) for over in averaged for values in over.values()} == {4}
+
+
+def test_the_study_of_relevance_curves_has_every_map_in_every_setting():
+    found = compose_run("lerf", ("experiment=lerf_study",)).cells
+    settings: dict[tuple[str, str], set[str]] = {}
+    for cell in found:
+        chosen, node = cell["choices"], cell["config"]["segmenter"]
+        settings.setdefault((chosen["segmenter"], chosen["imputer"]), set()).add(chosen["saliency"])
+        if chosen["segmenter"] != "none":
+            assert 8 in (node.get("k"), node.get("match")), (
+                "regions of one number, of which a lattice is exact"
+            )
+            assert chosen["metric"] == {"dataset_mean": "lattice", "road": "curves"}[chosen["imputer"]]
+    assert set(settings) == {(s, i) for s in ("none", "nas", "slic") for i in ("dataset_mean", "road")}
+    assert len({frozenset(maps) for maps in settings.values()}) == 1
+    assert {"random", "centre", "edges"} < settings["none", "road"]
