@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from nasbench.report import relevance_images
 from tests.support.lerf import curve_rows, lattice_rows
 from tests.support.runs import MadeCell, made_run
+from tests.support.scripts import load_script
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "study_lerf.py"
 IDS = [f"image-{i}" for i in range(10)]
 LEVELS = {"gradcam": 0.8, "edges": 0.6, "random": 0.3}
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("study_lerf_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("study_lerf")
 
 
 @pytest.fixture(autouse=True)
