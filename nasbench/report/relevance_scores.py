@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nasbench.faithfulness.areas import SMALL_GAP, ratio_of_means
 from nasbench.report.relevance_images import Floats, Images, resampled_means
-from nasbench.statistics.bootstrap import percentile_ends
+from nasbench.statistics.bootstrap import FEWEST, percentile_ends
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,6 @@ RATIOS: Mapping[str, Ratio] = {
     "morf_to_empty": Ratio("auc_random", "auc_random", "empty", less="auc_morf"),
 }
 SMALL_GAPS = "small_gaps"
-# With fewer, differences of one sign, which each resample repeats, may well be chance: 2 · ½^5 > .05.
-_FEWEST = 6
 # Where a lower number is the better one.
 LOWER = frozenset({"auc_morf", "auc_morf_norm", "road_morf", "deletion"})
 
@@ -127,7 +125,7 @@ def leads(column: str, first: Images, second: Images) -> bool:
     Of fewer than six images that is not said.
     """
     both = frozenset(_keys(first, column)) & frozenset(_keys(second, column))
-    if len({sample for sample, _ in both}) < _FEWEST:
+    if len({sample for sample, _ in both}) < FEWEST:
         return False
     drawn = [_resampled(one, column, one.among(both)) for one in (first, second)]
     differences = drawn[0] - drawn[1]

@@ -9,9 +9,8 @@ from typing import Any
 
 from nasbench.errors import RunError
 from nasbench.run.rows import ROW_SCHEMA
-from nasbench.run.store import RunFolder
+from nasbench.run.store import MARKER, RunFolder
 
-_MARKER = ".nasbench"
 COMMANDS = ("segment", "explain", "wsol", "lerf")
 _NEEDED = ("command", "status", "versions", "schemas", "cells", "units")
 # Subfolders named where a parent of runs was given.
@@ -78,10 +77,10 @@ def _read_run(path: Path) -> Run:
     if not path.is_dir():
         what = "it is a file" if path.exists() else "there is no such folder"
         raise RunError(f"{path}: is no run's folder; {what}")
-    if not (path / _MARKER).is_file():
-        below = sorted(str(one.parent) for one in path.glob(f"*/{_MARKER}"))
+    if not (path / MARKER).is_file():
+        below = sorted(str(one.parent) for one in path.glob(f"*/{MARKER}"))
         more = f"; it holds runs, name them: {', '.join(below[:_NAMED])}" if below else ""
-        raise RunError(f"{path}: is no run's folder (it has no {_MARKER}){more}")
+        raise RunError(f"{path}: is no run's folder (it has no {MARKER}){more}")
     folder = RunFolder(path)
     manifest = folder.read_manifest()
     if manifest is None:

@@ -8,10 +8,7 @@ from nasbench.report.comparison import STRATA, Ranking, Table
 from nasbench.report.localisation import RESAMPLES
 from nasbench.report.merged import Merged
 from nasbench.report.relevance_scores import RATIOS
-from nasbench.statistics.bootstrap import Interval
-
-# With fewer images nothing is told apart, whatever they say.
-_FEWEST = 6
+from nasbench.statistics.bootstrap import FEWEST, Interval
 
 
 def verdict(table: Table) -> str:
@@ -54,8 +51,8 @@ def _span(table: Table, ranking: Ranking) -> str:
 
 def _told(table: Table, ranking: Ranking) -> str:
     assert ranking.lead is not None
-    if ranking.n < _FEWEST:
-        return f"not told apart, which takes at least {_FEWEST} images"
+    if ranking.n < FEWEST:
+        return f"not told apart, which takes at least {FEWEST} images"
     such = "such images" if table.stratum == "small" else "images"
     if ranking.lead.excludes_zero:
         alone = ", by itself and not with the table's other columns taken together (Holm)"

@@ -18,7 +18,7 @@ _DRAWS_AT_ONCE = 5_000_000
 # One of them lies beyond each end of a 95 % interval.
 _RESAMPLES_LEAST = 40
 # With fewer images, differences of one sign may well be chance: 2 · ½^5 > .05.
-_FEWEST = 6
+FEWEST = 6
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Interval:
 
         Fewer that all say the same have an interval without width, and a sign test that cannot reach 5 %.
         """
-        if self.low is None or self.high is None or self.n < _FEWEST:
+        if self.low is None or self.high is None or self.n < FEWEST:
             return False
         return self.low > 0 or self.high < 0
 

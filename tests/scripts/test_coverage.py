@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from nasbench.statistics.bootstrap import bootstrap_mean, clustered_mean, percentile_ends, resample_counts
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "coverage.py"
+from tests.support.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("coverage_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("coverage")
 
 
 def test_distributions_have_the_mean_they_say(script):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from nasbench.errors import UsageError
+from tests.support.scripts import load_script
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "figure_segment_study.py"
 STAGES = {"{4}": "[-1]", "{3,4}": "[-2 -1]", "{2,3,4}": "[-3 -2 -1]", "{1,2,3,4}": "[-4 -3 -2 -1]"}
 COLUMNS = (
     "model",
@@ -28,13 +25,7 @@ NUMBERS = ("metric", "value", "low", "high", "n", "n_failed")
 
 @pytest.fixture(scope="module")
 def study():
-    spec = importlib.util.spec_from_file_location("figure_segment_study", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("figure_segment_study")
 
 
 def row(segmenter, match, metric, value, spread=0.01, *, dataset="bsds500", model="resnet50", **swept):

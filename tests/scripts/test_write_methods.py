@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 from nasbench.config.locate import limitation
 from nasbench.saliency.registry import METHODS
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "write_methods.py"
+from tests.support.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("write_methods", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("write_methods")
 
 
 def test_the_committed_page_is_what_the_methods_say_of_themselves(script):
