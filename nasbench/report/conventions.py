@@ -68,7 +68,7 @@ def _check_schemas(cells: Sequence[MergedCell], runs: Sequence[Run]) -> None:
     mine = [run for run in runs if run.name in using]
     command = cells[0].command
     for room in _ROOMS.get(command, _EVERY):
-        found = {run.schemas.get(room): run.name for run in reversed(mine)}
+        found = {run.manifest.schemas.get(room): run.name for run in reversed(mine)}
         if len(found) > 1:
             numbers = sorted(found, key=str)
             where = " and ".join(found[number] for number in numbers)

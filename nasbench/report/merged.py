@@ -95,14 +95,14 @@ def merge_runs(paths: Sequence[Path]) -> Merged:
     drafts: dict[str, _Draft] = {}
     places: dict[str, tuple[Run, str]] = {}
     for run in runs:
-        for unit in run.units:
-            if not unit.finished:
+        for unit in run.manifest.units:
+            if unit.key not in run.finished:
                 continue
-            cell = run.cells[unit.cell]
+            cell = run.manifest.cells[unit.cell]
             if unit.key in places:
                 _check_same(places[unit.key][0], run, unit.key, cell.digest)
             places.setdefault(unit.key, (run, cell.digest))
-            draft = drafts.setdefault(cell.digest, _Draft(run.command, dict(cell.choices)))
+            draft = drafts.setdefault(cell.digest, _Draft(run.manifest.command, dict(cell.choices)))
             draft.swept |= cell.swept
             draft.runs.setdefault(run.name)
             draft.keys.setdefault(unit.key)
@@ -173,7 +173,7 @@ def _read(run: Run, key: str, digest: str) -> pa.Table:
         raise RunError(f"{where}: has other columns than rows have; delete it and run again")
     if table.num_rows == 0:
         raise RunError(f"{where}: has no rows; delete it and run again")
-    for name, wanted in (("cell", digest), ("command", run.command)):
+    for name, wanted in (("cell", digest), ("command", run.manifest.command)):
         if (found := set(table[name].unique().to_pylist())) != {wanted}:
             other = ", ".join(sorted(map(str, found - {wanted})))
             raise RunError(f"{where}: its rows are of {name} {other}, manifest.json says {wanted}")

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nasbench.errors import RunError
+from nasbench.run.manifest import Manifest, read_manifest
 from nasbench.run.rows import ROW_SCHEMA
 from nasbench.run.store import MARKER, RunFolder
 
 COMMANDS = ("segment", "explain", "wsol", "lerf")
-_NEEDED = ("command", "status", "versions", "schemas", "cells", "units")
 # Subfolders named where a parent of runs was given.
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """A cell as a manifest has it."""
-
-    digest: str
-    choices: Mapping[str, str]
-    swept: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class UnitRecord:
-    """A unit likewise; `cell` is the cell's place in the manifest."""
-
-    key: str
-    cell: int
-    finished: bool
 
 
 @dataclass(frozen=True)
@@ -42,26 +23,14 @@ class Run:
     Attributes:
         name: its folder, as it was named.
         folder: the folder.
-        command: the command that made it.
-        status: complete, running, interrupted or failed.
-        versions: of the numeric libraries.
-        schemas: by room, what its results are of.
-        cells, units: those of its plan.
+        manifest: what it says of itself.
+        finished: the keys of its units that have rows.
     """
 
     name: str
     folder: RunFolder
-    command: str
-    status: str
-    versions: Mapping[str, str]
-    schemas: Mapping[str, int]
-    cells: Sequence[CellRecord]
-    units: Sequence[UnitRecord]
-
-    @property
-    def finished(self) -> int:
-        """How many of its units have rows."""
-        return sum(unit.finished for unit in self.units)
+    manifest: Manifest
+    finished: frozenset[str]
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
@@ -82,40 +51,16 @@ def _read_run(path: Path) -> Run:
         more = f"; it holds runs, name them: {', '.join(below[:_NAMED])}" if below else ""
         raise RunError(f"{path}: is no run's folder (it has no {MARKER}){more}")
     folder = RunFolder(path)
-    manifest = folder.read_manifest()
+    manifest = read_manifest(folder)
     if manifest is None:
         raise RunError(f"{path}: is half-written, manifest.json is missing; run it again or leave it out")
-    run = _run_of(path, folder, manifest)
-    if run.finished == 0:
-        raise RunError(f"{path}: has no finished unit (status {run.status}); run it again or leave it out")
-    return run
-
-
-def _run_of(path: Path, folder: RunFolder, manifest: Mapping[str, Any]) -> Run:
-    where = f"{path}/manifest.json"
-    lacking = [key for key in _NEEDED if key not in manifest]
-    if lacking:
-        raise RunError(f"{where}: is not a run's manifest (it lacks {lacking[0]})")
-    try:
-        schemas = {str(room): int(number) for room, number in manifest["schemas"].items()}
-        if schemas.get("rows") != ROW_SCHEMA:
-            raise RunError(f"{where}: has row schema {schemas.get('rows')}, this nasbench reads {ROW_SCHEMA}")
-        cells = [
-            CellRecord(str(one["digest"]), _texts(one["choices"]), dict(one["swept"]))
-            for one in manifest["cells"]
-        ]
-        units = [
-            UnitRecord(str(one["key"]), range(len(cells))[one["cell"]], folder.has_rows(str(one["key"])))
-            for one in manifest["units"]
-        ]
-        versions = _texts(manifest["versions"])
-        command, status = str(manifest["command"]), str(manifest["status"])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{where}: is not a run's manifest ({error})") from error
-    if command not in COMMANDS:
-        raise RunError(f"{where}: is of {command}, which this nasbench does not report")
-    return Run(str(path), folder, command, status, versions, schemas, cells, units)
-
-
-def _texts(found: Mapping[str, Any]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in found.items()}
+    if (rows := manifest.schemas.get("rows")) != ROW_SCHEMA:
+        raise RunError(f"{path}/manifest.json: has row schema {rows}, this nasbench reads {ROW_SCHEMA}")
+    if manifest.command not in COMMANDS:
+        raise RunError(f"{path}/manifest.json: is of {manifest.command}, which this nasbench does not report")
+    finished = frozenset(filter(folder.has_rows, manifest.keys))
+    if not finished:
+        raise RunError(
+            f"{path}: has no finished unit (status {manifest.status}); run it again or leave it out"
+        )
+    return Run(str(path), folder, manifest, finished)

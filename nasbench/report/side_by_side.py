@@ -46,7 +46,7 @@ def side_by_side(merged: Merged, table: Table) -> dict[str, bytes]:
 def _kept(merged: Merged, line: Line) -> dict[_Place, Mapping[str, NDArray[Any]]]:
     """What a line's cell kept: by image and class its arrays, of the first images in the runs' order."""
     keys = frozenset(line.cells[0].keys)
-    units = ((run, unit.key) for run in merged.runs for unit in run.units if unit.key in keys)
+    units = ((run, unit.key) for run in merged.runs for unit in run.manifest.units if unit.key in keys)
     found: dict[_Place, Mapping[str, NDArray[Any]]] = {}
     for run, key in units:
         arrays = run.folder.read_artefact(key, 1)

@@ -127,20 +127,21 @@ def notes(merged: Merged, tables: Sequence[Table]) -> list[str]:
 
 def _partial(merged: Merged) -> Iterable[str]:
     for run in merged.runs:
-        if run.finished < len(run.units):
-            status = "" if run.status == "complete" else f" (status {run.status})"
-            yield f"{run.name}: {run.finished} of {len(run.units)} blocks{status}"
-        lacking = {unit.cell for unit in run.units} - {unit.cell for unit in run.units if unit.finished}
-        for i in sorted(lacking):
-            yield f"{run.name}: nothing yet of {' + '.join(run.cells[i].choices.values())}"
+        said = run.manifest
+        if len(run.finished) < len(said.keys):
+            status = "" if said.status == "complete" else f" (status {said.status})"
+            yield f"{run.name}: {len(run.finished)} of {len(said.keys)} blocks{status}"
+        with_rows = {unit.cell for unit in said.units if unit.key in run.finished}
+        for i in sorted({unit.cell for unit in said.units} - with_rows):
+            yield f"{run.name}: nothing yet of {' + '.join(said.cells[i].choices.values())}"
 
 
 def _versions(merged: Merged) -> Iterable[str]:
-    libraries = sorted({name for run in merged.runs for name in run.versions})
+    libraries = sorted({name for run in merged.runs for name in run.manifest.versions})
     for name in libraries:
         found: dict[str, list[str]] = {}
         for run in merged.runs:
-            found.setdefault(run.versions.get(name, "none"), []).append(run.name)
+            found.setdefault(run.manifest.versions.get(name, "none"), []).append(run.name)
         if len(found) > 1:
             told = ", ".join(f"{version} ({' '.join(runs)})" for version, runs in sorted(found.items()))
             yield f"{name} differs: {told}; last bits of the numbers may"

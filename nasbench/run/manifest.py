@@ -112,7 +112,7 @@ def read_manifest(folder: RunFolder) -> Manifest | None:
     try:
         return _manifest(record)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        said = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else str(error)
         path = folder.path / "manifest.json"
         raise RunError(f"{path}: is not a run's manifest ({said})") from error
 
@@ -151,8 +151,8 @@ def _manifest(record: Mapping[str, Any]) -> Manifest:
         started=_seconds(record["started"]),
         written=_seconds(record["written"]),
         workers=_count(record["workers"]),
-        schemas=dict(record["schemas"]),
-        versions=dict(record["versions"]),
+        schemas={_text(room): _count(number) for room, number in record["schemas"].items()},
+        versions={_text(name): _text(version) for name, version in record["versions"].items()},
         computed_on=tuple(dict(one) for one in record.get("computed_on") or [_conditions(record)]),
         datasets=datasets,
         cells=cells,
@@ -166,7 +166,8 @@ def _cells(records: list[Mapping[str, Any]]) -> tuple[tuple[CellRecord, ...], in
     places: dict[str, int] = {}
     found = []
     for one in records:
-        choices, swept = dict(one["choices"]), dict(one["swept"])
+        choices = {_text(group): _text(choice) for group, choice in one["choices"].items()}
+        swept = dict(one["swept"])
         data = one.get("data")
         if data is None:  # an older manifest: told apart by the choice and what was swept of it
             said = {key: value for key, value in swept.items() if key.startswith("dataset.")}

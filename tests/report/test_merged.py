@@ -103,7 +103,7 @@ def test_half_written(tmp_path):
     [
         ("{", "cannot be read"),
         ("[]", "is not a manifest"),
-        ('{"command": "wsol"}', "is not a run's manifest (it lacks status)"),
+        ('{"datasets": []}', "is not a run's manifest (it lacks cells)"),
     ],
 )
 def test_a_foreign_manifest(tmp_path, text, said):

@@ -102,6 +102,7 @@ def made_run(path: Path, *cells: MadeCell, **manifest: Any) -> Path:
     """Write a run of these cells, all of one command; `manifest` replaces what its manifest says."""
     folder = RunFolder(path)
     units = []
+    data = {name: i for i, name in enumerate(dict.fromkeys(cell.dataset for cell in cells))}
     with folder.opened(fresh=True):
         for i, cell in enumerate(cells):
             for block, rows in enumerate(cell.blocks):
@@ -114,11 +115,24 @@ def made_run(path: Path, *cells: MadeCell, **manifest: Any) -> Path:
             "nasbench": "0.1.0",
             "command": cells[0].command,
             "status": "complete",
+            "plan": digest_value([one["key"] for one in units]),
+            "argv": [cells[0].command],
+            "started": "2026-01-01T00:00:00Z",
+            "written": "2026-01-01T00:01:00Z",
+            "workers": 0,
             "versions": {"torch": "2.0", "numpy": "2.1"},
             "schemas": SCHEMAS,
             "cells": [
-                {"digest": cell.digest, "choices": cell.choices, "swept": cell.swept} for cell in cells
+                {
+                    "digest": cell.digest,
+                    "choices": cell.choices,
+                    "swept": cell.swept,
+                    "data": data[cell.dataset],
+                }
+                for cell in cells
             ],
+            "datasets": [{"name": name, "n": 32, "digest": "d", "truth": None} for name in data],
+            "samples": [],
             "units": units,
         }
         folder.write_text("manifest.json", json.dumps(record | manifest))
