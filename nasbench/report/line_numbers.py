@@ -15,7 +15,7 @@ from nasbench.report.image_rows import Key
 from nasbench.report.merged import MergedCell
 from nasbench.report.pivot import Line
 from nasbench.rng import generator
-from nasbench.statistics.bootstrap import Interval, clustered_mean, paired_difference
+from nasbench.statistics.bootstrap import Interval, clustered_mean, paired_difference, stretched
 from nasbench.statistics.power import images_needed
 
 Floats = NDArray[np.float64]
@@ -170,21 +170,17 @@ def _crossed(value: float, by_model: Floats, models: tuple[str, ...], n: int, le
     M, B = by_model.shape
     if M == 1:
         return _percentiles(value, by_model[0], n, level)
+    if n < 2 or not np.isfinite(by_model).all():  # noqa: PLR2004 - one image has no spread
+        return Interval(value, None, None, n)
     rng = generator(0, "report", "models", digest_value(list(models)))
     drawn = (rng.multinomial(M, np.full(M, 1 / M), size=B).T * by_model).sum(axis=0) / M
     of_images = float(by_model.mean(axis=0).var())
     of_models = float(by_model.mean(axis=1).var(ddof=1)) / M
     error = of_images + of_models
-    plain = _percentiles(value, drawn, n, level)
-    if plain.low is None or plain.high is None or error <= 0 or drawn.std() <= 0:
-        return plain
-    from scipy.special import ndtri, stdtrit
-
-    freedom = error**2 / (of_images**2 / (n - 1) + of_models**2 / (M - 1))
-    above = (1 + level) / 2
-    factor = math.sqrt(error) / float(drawn.std()) * float(stdtrit(freedom, above) / ndtri(above))
-    middle = float(drawn.mean())
-    low, high = (middle + factor * (end - middle) for end in (plain.low, plain.high))
+    freedom = error**2 / (of_images**2 / (n - 1) + of_models**2 / (M - 1)) if error > 0 else 1.0
+    low, high = stretched(
+        drawn, middle=float(drawn.mean()), error=math.sqrt(error), freedom=freedom, level=level
+    )
     return Interval(value, low, high, n)
 
 
