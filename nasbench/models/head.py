@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasbench.errors import UsageError
 from nasbench.models.graph import FINAL, Layer
@@ -70,5 +70,14 @@ def _image(classifier: Classifier) -> Tensor:
     return torch.rand(1, 3, *classifier.input_size, generator=torch.Generator().manual_seed(0))
 
 
+def classifier_modules(module: nn.Module) -> tuple[nn.Module, ...]:
+    """What timm calls the classifier: a module, two of a distilled transformer; none where it is not said."""
+    get: Any = getattr(module, "get_classifier", None)
+    wanted = None if get is None else get()
+    heads = wanted if isinstance(wanted, tuple | list) else [wanted]
+    return tuple(head for head in heads if isinstance(head, nn.Module))
+
+
 def _last_layer(classifier: Classifier) -> Any:
-    return classifier.module.get_classifier()  # type: ignore[operator]  # timm's protocol
+    heads = classifier_modules(classifier.module)
+    return heads[0] if len(heads) == 1 else None

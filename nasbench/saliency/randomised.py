@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nasbench.errors import UsageError
 from nasbench.models import Classifier
+from nasbench.models.head import classifier_modules
 from nasbench.models.weights import state_digest
 
 Depth = int | Literal["all"]
@@ -91,9 +92,7 @@ def apply_cascade(trained: Classifier, random: Classifier, depth: Depth) -> Clas
 
 
 def _heads(module: nn.Module) -> tuple[str, ...]:
-    """Names of the modules timm calls the classifier: a distilled transformer has two."""
-    wanted: Any = module.get_classifier()  # type: ignore[operator]  # timm's protocol
-    heads = wanted if isinstance(wanted, tuple | list) else [wanted]
+    heads = classifier_modules(module)
     return tuple(name for name, layer in module.named_modules() if any(layer is head for head in heads))
 
 

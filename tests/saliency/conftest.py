@@ -69,9 +69,9 @@ class Linear(nn.Module):
         return self
 
 
-def linear(size: tuple[int, int] = (6, 8)) -> Classifier:
+def linear(size: tuple[int, int] = (6, 8), kind: type[Linear] = Linear) -> Classifier:
     return Classifier(
-        Linear(size),
+        kind(size),
         name="linear",
         input_size=size,
         mean=(0.5, 0.25, 0.0),

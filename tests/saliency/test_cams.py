@@ -20,7 +20,7 @@ from nasbench.saliency.cams import Cam, GradCam, GradCamPlusPlus, HiResCam, XGra
 from nasbench.saliency.layer import LayerMethod
 from nasbench.saliency.layercam import FusedLayerCam, LayerCam, fused
 from tests.models.conftest import classifier_of
-from tests.saliency.conftest import FAMILIES, batch_of, linear, tiny
+from tests.saliency.conftest import FAMILIES, Linear, batch_of, linear, tiny
 
 LINEAR = [f for f in FAMILIES if f.name in {"test_resnet", "test_efficientnet", "mobilenetv2_050"}]
 
@@ -126,6 +126,19 @@ def test_of_a_linear_model_hirescam_is_exact() -> None:
     logits = classifier.logits(batch.x).detach().gather(1, batch.target[:, None])[:, 0]
     bias = classifier.module.get_parameter("bias").detach()[batch.target]
     close(HiResCam()(classifier, batch).sum((1, 2)) + bias, logits, 1e-5)
+
+
+class Headless(Linear):
+    """A network that names no classifier."""
+
+    get_classifier = None  # type: ignore[assignment]
+
+
+def test_a_network_that_names_no_classifier_has_no_cam() -> None:
+    classifier, batch = linear(kind=Headless), batch_of(2, (6, 8), classes=4)
+    with pytest.raises(UsageError, match="saliency=cam: the head of linear is not one linear layer"):
+        Cam()(classifier, batch)
+    close(HiResCam()(classifier, batch), HiResCam()(linear(), batch), 1e-6)
 
 
 def test_relu_clips_and_nothing_else_does() -> None:

@@ -141,3 +141,10 @@ def test_other_networks_are_refused():
     broken.stage_names = ("map0", *broken.stage_names[1:])
     with pytest.raises(UsageError, match="cannot be randomised block by block: no module 'map0'"):
         blocks(broken)
+
+
+def test_a_network_that_names_no_classifier_is_refused():
+    classifier = make("test_resnet", 0)
+    classifier.module.get_classifier = None
+    with pytest.raises(UsageError, match="block by block: it has no classifier"):
+        blocks(classifier)
