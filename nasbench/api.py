@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nasbench.errors import SaliencyError, UsageError
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
+from nasbench.faithfulness.guarded import guarded
 from nasbench.faithfulness.imputers import IMPUTERS, Imputer
 from nasbench.faithfulness.orders import Units, pixel_units, region_units
 from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan, keep_equal
@@ -144,6 +145,7 @@ def lerf(
         UsageError: an unknown imputer or option, an option out of range, a target beyond the classes.
         ValueError: x, maps, labels or targets are not of these shapes and types, maps are not finite, or the
             network's outputs are NaN or infinite.
+        RunError: an imputer of the caller's fails, or breaks the contract of `Imputer`.
     """
     metric = _metric(options)
     classifier = _classifier(model, x)
@@ -195,7 +197,7 @@ def _metric(options: dict[str, Any]) -> RelevanceCurves:
 
 def _imputer(given: str | Imputer) -> Imputer:
     if not isinstance(given, str):
-        return given
+        return guarded(given)
     if given not in IMPUTERS:
         raise UsageError(f"imputer={given}: choose of {', '.join(IMPUTERS)}")
     return IMPUTERS[given]()

@@ -81,7 +81,7 @@ def test_real_weights_are_named_where_they_are_needed(page):
 
 def test_a_method_of_ones_own_shows_what_its_page_says(runner):
     run_page(runner, OWN_METHOD, real=None)
-    names, custom, changed = runner.shown
+    names, custom, imputer, changed = runner.shown
     lines = names.splitlines()
     assert [line.split()[0] for line in lines if re.match(r"\w", line)][:2] == ["margin", "mean_activation"]
     assert (
@@ -92,7 +92,8 @@ def test_a_method_of_ones_own_shows_what_its_page_says(runner):
     cells = {line.split("│")[1].strip() for line in lines if line.count("│") > 3}
     assert {"margin power=1", "margin slic power=2", "gradient", "gradient slic"} <= cells
     assert "failed" in custom
-    assert "error" not in names + custom
+    assert "error" not in names + custom + imputer
+    assert "pixels (n = 2)" in imputer
     before, after = re.findall(r"^folder .*$", changed, re.MULTILINE)
     assert before != after, "the source is in the key"
 

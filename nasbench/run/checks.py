@@ -14,6 +14,11 @@ from nasbench.run.segmentations import segmenter_nodes
 from nasbench.saliency.precomputed import Precomputed, digest, inventory
 
 _TARGETS = ("label", "prediction", "present")
+# What a user's object must have to be called, and where the contract is.
+_CONTRACTS = {
+    "saliency": (("__call__", "unsupported"), "no saliency method", "nasbench.saliency.base"),
+    "imputer": (("__call__", "fill_for", "conventions"), "no imputer", "nasbench.faithfulness.imputer"),
+}
 
 
 def check_explanation(
@@ -23,19 +28,19 @@ def check_explanation(
     target = config["target"]
     if not (target in _TARGETS or (isinstance(target, int) and not isinstance(target, bool))):
         raise UsageError(f"target={target}: choose {', '.join(_TARGETS)} or a class index")
-    _check_contract(parts.get("saliency", config["saliency"]), config["saliency"]["_target_"])
+    _check_contract("saliency", parts.get("saliency", config["saliency"]), config)
     randomised_classifier(parts, config, device)
     for node in segmenter_nodes(config, choices["segmenter"]):
         parts.get("segmenter", node)
 
 
-def _check_contract(method: Any, name: str) -> None:
-    """Refuse a user's object that cannot be called as a method, before a run begins. Raises UsageError."""
-    lacking = [what for what in ("__call__", "unsupported") if not callable(getattr(method, what, None))]
+def _check_contract(group: str, built: Any, config: Mapping[str, Any]) -> None:
+    """Refuse a user's object that is not what its group holds, before a run begins. Raises UsageError."""
+    needed, no_such, where = _CONTRACTS[group]
+    lacking = [what for what in needed if not callable(getattr(built, what, None))]
     if lacking:
-        raise UsageError(
-            f"saliency: {name} is no saliency method: it has no {lacking[0]} (nasbench.saliency.base)"
-        )
+        name = config[group]["_target_"]
+        raise UsageError(f"{group}: {name} is {no_such}: it has no {lacking[0]} ({where})")
 
 
 def check_removal(
@@ -45,10 +50,7 @@ def check_removal(
 
     `size` is (H, W), pixels, of the view.
     """
-    imputer = parts.get("imputer", config["imputer"])
-    if not callable(imputer) or not callable(getattr(imputer, "fill_for", None)):
-        name = config["imputer"]["_target_"]
-        raise UsageError(f"imputer: {name} is no imputer: it has no fill_for (nasbench.faithfulness.imputer)")
+    _check_contract("imputer", parts.get("imputer", config["imputer"]), config)
     metric = parts.get("metric", config["metric"])
     segmented = choices["segmenter"] != "none"
     if not segmented and (config["units"] == "regions" or isinstance(metric, LatticeScores)):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nasbench.digest import digest_bytes, digest_value
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
+from nasbench.faithfulness.guarded import guarded
 from nasbench.faithfulness.imputer import Imputer
 from nasbench.faithfulness.lattice import MAX_REGIONS, subset_masks
 from nasbench.faithfulness.lattice_scores import LATTICE, SAMPLED, LatticeScores, Said, reused_terms
@@ -163,8 +164,7 @@ def _forward(graph: BatchGraph, cell: Cell) -> Callable[[Tensor], Tensor]:
 
 
 def _imputer(graph: BatchGraph, cell: Cell) -> Imputer:
-    imputer: Imputer = graph.parts.get("imputer", cell.config["imputer"])
-    return imputer
+    return guarded(graph.parts.get("imputer", cell.config["imputer"]))
 
 
 def _empties(graph: BatchGraph, cell: Cell) -> Tensor:

@@ -270,6 +270,9 @@ REFUSED = [
     (["imputer.mean=[0.5]"], "imputer.mean=[0.5]: give three numbers in [0, 1]"),
     (["imputer.sd=1"], "imputer.sd"),
     (["imputer._target_=fractions.Fraction"], "imputer: fractions.Fraction"),
+    (["imputer=custom"], "imputer._target_ is not set"),
+    (["imputer=custom", "imputer._target_=nowhere.Mine"], "cannot be imported"),
+    (["imputer=custom", "imputer._target_=fractions.Fraction"], "it has no __call__ (nasbench.faithfulness"),
     (["target=cat"], "target=cat: choose label, prediction, present or a class index"),
     (["save=labels"], "save=labels: choose one of maps, overlays"),
 ]  # fmt: skip
