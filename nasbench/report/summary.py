@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench.rng import generator
 from nasbench.run.rows import MISSED
 from nasbench.run.store import RunFolder
-from nasbench.statistics.bootstrap import bootstrap_mean
+from nasbench.statistics.bootstrap import bootstrap_mean, clustered_mean
 
 
 class SummarisedCell(Protocol):
@@ -45,10 +46,12 @@ class SummaryRow:
         choices: config group -> choice.
         swept: swept key -> value, as text.
         metric: the metric's name.
-        value: mean over the images that have a value; None where none has.
-        low, high: 95 % percentile-bootstrap interval of the mean, over images; None below two images.
-        n: images with a value.
-        n_failed: images without one, whatever the reason.
+        value: mean over the entries that have a value, an entry being an image, or a class of one
+            (`target=present`); None where none has.
+        low, high: 95 % interval of the mean, over images: `bootstrap_mean` where each has one entry, else
+            `clustered_mean`; None below two images.
+        n: entries with a value.
+        n_failed: entries without one, whatever the reason.
         reasons: why, with counts.
         n_missed: images whose regions missed the number of `segmenter.match`; None where nothing is matched.
         errors: those of the reasons behind which something broke, with the sample they came first with.
@@ -86,6 +89,7 @@ def summarise(
                 entry.missed = (entry.missed or 0) + (match == MISSED)
             if status == "ok":
                 entry.values.append(value)
+                entry.samples.append(sample)
                 continue
             entry.reasons[reason] += 1
             if status == "error" and entry.reasons[reason] == 1:
@@ -100,6 +104,7 @@ class _Found:
     """What the rows of one cell and metric hold."""
 
     values: list[float] = field(default_factory=list)
+    samples: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     missed: int | None = None
@@ -145,7 +150,7 @@ def summary_csv(rows: Sequence[SummaryRow]) -> str:
 
 def _summary_row(index: int, cell: SummarisedCell, metric: str, found: _Found) -> SummaryRow:
     values = np.array(found.values, dtype=np.float64)
-    low, high = bootstrap_mean(values, generator(0, cell.digest, metric))
+    low, high = _interval(values, found.samples, generator(0, cell.digest, metric))
     return SummaryRow(
         cell=index,
         choices=dict(cell.choices),
@@ -160,6 +165,15 @@ def _summary_row(index: int, cell: SummarisedCell, metric: str, found: _Found) -
         errors=tuple(found.errors),
         n_missed=found.missed,
     )
+
+
+def _interval(
+    values: NDArray[np.float64], samples: Sequence[str], rng: np.random.Generator
+) -> tuple[float | None, float | None]:
+    if len(set(samples)) == len(samples):
+        return bootstrap_mean(values, rng)
+    found = clustered_mean(values, images=samples, rng=rng)  # classes of one image are no further images
+    return found.low, found.high
 
 
 def number_text(value: float | None) -> str:

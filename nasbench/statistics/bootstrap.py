@@ -52,7 +52,7 @@ def bootstrap_mean(
 ) -> tuple[float | None, float | None]:
     """Percentile-bootstrap interval (95 %) of the mean of values (n,); (None, None) below two values.
 
-    One value for each image: entries of one image are taken as if they were of several. Too narrow where
+    One value for each image; entries of one image are for `clustered_mean`. Too narrow where
     images are few or values skewed: of 20 images it covers 92 % for normal values, 87 % for strongly skewed
     ones (`results/benchmarks/coverage.md`). Tables that are compared by their bytes hold it; for anything new
     there is `clustered_mean`.

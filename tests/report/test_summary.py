@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nasbench.report.labels import cell_labels
-from nasbench.report.summary import summarise, summary_csv
+from nasbench.report.summary import SummaryRow, summarise, summary_csv
+from nasbench.rng import generator
 from nasbench.run.store import RunFolder
+from nasbench.statistics.bootstrap import bootstrap_mean
 from tests.run.test_store import row
 
 
@@ -35,6 +38,29 @@ def test_means_counts_and_reasons(folder):
     assert (one.value, one.n, one.n_failed) == (0.5, 3, 2)
     assert one.reasons == {"broken": 1, "no mask": 1}
     assert summary_csv([one]).splitlines()[1].startswith("m,d,s,x,0.5,")
+
+
+def width(found: SummaryRow) -> float:
+    assert found.low is not None
+    assert found.high is not None
+    return found.high - found.low
+
+
+def test_classes_of_an_image_are_no_further_images(folder):
+    values = {str(i): float(i % 3) for i in range(12)}
+    folder.write_rows("one", [row(name, value) for name, value in values.items()])
+    folder.write_rows(
+        "five", [row(name, value, target=t) for name, value in values.items() for t in range(5)]
+    )
+    cells = [Cell(), Cell(digest="1")]
+    one, five = summarise(folder, cells, [(0, "one"), (1, "five")])
+    assert (one.n, five.n) == (12, 60)
+    assert one.value == five.value
+    spread = float(np.std(list(values.values()), ddof=1)) / 12**0.5
+    assert width(five) == pytest.approx(2 * 2.2 * spread, rel=0.1)  # Student's t of 11
+    assert width(five) > 0.95 * width(one)
+    # One entry each keeps the numbers that committed tables hold.
+    assert (one.low, one.high) == bootstrap_mean(np.array(list(values.values())), generator(0, "0", "x"))
 
 
 def test_without_a_value_cells_are_empty_not_zero(folder):
