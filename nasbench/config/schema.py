@@ -66,6 +66,8 @@ class Folder(Target):
 
     root: str = "???"
     labels: str | None = None
+    boxes: str = "table"
+    box_table: str | None = None
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench.data.decode import IMAGE_SUFFIXES, read_bytes, read_image
-from nasbench.data.folder import by_stem, content_digest, existing_folder, find_files
+from nasbench.data.files import by_stem, content_digest, existing_folder, find_files
 from nasbench.data.sample import Sample, Truth
 from nasbench.digest import digest_value
 from nasbench.errors import DataError, UsageError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench.data.decode import read_image, read_mask
-from nasbench.data.folder import as_id, content_digest, existing_folder, read_text
+from nasbench.data.files import as_id, content_digest, existing_folder, read_text
 from nasbench.data.sample import Sample, Truth
 from nasbench.digest import digest_value
 from nasbench.errors import DataError, UsageError

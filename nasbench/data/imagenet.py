@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from nasbench.data.decode import IMAGE_SUFFIXES, read_image
-from nasbench.data.folder import by_stem, content_digest, csv_rows, existing_folder, find_files, read_text
+from nasbench.data.files import by_stem, content_digest, csv_rows, existing_folder, find_files, read_text
 from nasbench.data.sample import Sample, Truth, no_boxes
 from nasbench.digest import digest_value
 from nasbench.errors import DataError, UsageError

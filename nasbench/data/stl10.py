@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench.data.decode import read_mask
-from nasbench.data.folder import content_digest, existing_folder, find_files, read_text
+from nasbench.data.files import content_digest, existing_folder, find_files, read_text
 from nasbench.data.sample import Sample, Truth
 from nasbench.digest import digest_bytes, digest_value
 from nasbench.errors import DataError, UsageError

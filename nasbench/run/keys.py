@@ -27,7 +27,7 @@ from nasbench.run.rows import ROW_SCHEMA
 _NUMERIC = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "timm", "torch")
 
 # Keys whose values are paths, in any group.
-PATH_KEYS = ("root", "labels", "weights", "source_weights", "label_map", "centroids", "path")
+PATH_KEYS = ("root", "labels", "box_table", "weights", "source_weights", "label_map", "centroids", "path")
 _OUTSIDE = (*PATH_KEYS, "n")
 
 # Raised when a room's results change for the same configuration.

@@ -245,6 +245,99 @@ class TestLabels:
             FolderDataset(root=str(tmp_path), labels=str(tmp_path / "no.csv"))
 
 
+HEADER = "image,x0,y0,x1,y1\n"
+
+
+class TestBoxes:
+    def test_of_a_table(self, tmp_path: Path) -> None:
+        for name in ("a.png", "b.png", "c.png"):
+            put_image(tmp_path / name)
+        (tmp_path / "boxes.csv").write_text(
+            HEADER + "a.png,0,1,5,4\nabsent.png,0,0,1,1\nb.png,0.5,0,2,3\na.png, 2,2,3,3\n"
+        )
+        dataset = FolderDataset(root=str(tmp_path))
+        assert dataset.truth == "box"
+        assert dataset.load("a.png").boxes.tolist() == [[0, 1, 5, 4], [2, 2, 3, 3]]
+        assert dataset.load("b.png").boxes.tolist() == [[0.5, 0, 2, 3]]
+        assert dataset.load("c.png").boxes.shape == (0, 4)
+
+    def test_around_masks(self, tmp_path: Path) -> None:
+        for name in ("a.png", "b.png", "c.png"):
+            put_image(tmp_path / "images" / name, size=(3, 2))
+        put_mask(tmp_path / "masks" / "a.png", [[0, 1, 0], [0, 0, 1]])
+        put_mask(tmp_path / "masks" / "b.png", [[0, 0, 0], [0, 0, 0]])
+        assert FolderDataset(root=str(tmp_path)).load("a.png").boxes.shape == (0, 4)
+        dataset = FolderDataset(root=str(tmp_path), boxes="masks")
+        assert dataset.truth == "mask"
+        assert dataset.load("a.png").boxes.tolist() == [[1, 0, 3, 2]]
+        assert dataset.load("b.png").boxes.shape == (0, 4)
+        assert dataset.load("c.png").boxes.shape == (0, 4)
+
+    def test_a_given_table_beside_masks(self, tmp_path: Path) -> None:
+        put_image(tmp_path / "images" / "a.png", size=(3, 2))
+        put_mask(tmp_path / "masks" / "a.png", [[0, 1, 0], [0, 0, 1]])
+        (tmp_path / "own.csv").write_text(HEADER + "a.png,0,0,1,1\n")
+        dataset = FolderDataset(root=str(tmp_path), box_table=str(tmp_path / "own.csv"))
+        assert dataset.truth == "mask"
+        assert dataset.load("a.png").boxes.tolist() == [[0, 0, 1, 1]]
+
+    def test_beyond_the_image_is_a_fault_of_that_image(self, tmp_path: Path) -> None:
+        put_image(tmp_path / "a.png")
+        put_image(tmp_path / "b.png")
+        (tmp_path / "boxes.csv").write_text(HEADER + "a.png,0,0,5,4\na.png,1,0,6,4\nb.png,0,0,1,1\n")
+        dataset = FolderDataset(root=str(tmp_path))
+        with pytest.raises(DataError, match=r"box 2 \(1 0 6 4\) reaches beyond the 5×4 image"):
+            dataset.load("a.png")
+        assert len(dataset.load("b.png").boxes) == 1
+
+    @pytest.mark.parametrize(
+        ("line", "fragment"),
+        [
+            ("a.png,1,1,1,2", "line 2: the box 1 1 1 2 is empty, inverted or not finite"),
+            ("a.png,3,1,1,2", "is empty, inverted or not finite"),
+            ("a.png,0,0,nan,2", "is empty, inverted or not finite"),
+            ("a.png,0,0,one,2", "line 2: '0 0 one 2' are not four numbers"),
+            ("a.png,0,0,1", "line 2: 4 fields, but 5 in the header"),
+            (",0,0,1,1", "line 2: an empty field"),
+            ("z.png,0,0,1,1", "names no image of the data set (they look like 'a.png')"),
+        ],
+    )
+    def test_a_damaged_table(self, tmp_path: Path, line: str, fragment: str) -> None:
+        put_image(tmp_path / "a.png")
+        (tmp_path / "boxes.csv").write_text(f"{HEADER}{line}\n")
+        with pytest.raises(UsageError) as caught:
+            FolderDataset(root=str(tmp_path))
+        assert fragment in str(caught.value)
+        assert "boxes.csv" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"boxes": "mask"}, "dataset.boxes=mask: choose table or masks"),
+            ({"boxes": "masks"}, "dataset.boxes=masks: there is no folder"),
+            ({"boxes": "masks", "box_table": "x.csv"}, "dataset.box_table is for dataset.boxes=table"),
+            ({"box_table": "x.csv"}, "cannot read 'x.csv'"),
+        ],
+    )
+    def test_misuse(self, tmp_path: Path, options: dict[str, str], said: str) -> None:
+        put_image(tmp_path / "a.png")
+        with pytest.raises(UsageError) as caught:
+            FolderDataset(root=str(tmp_path), **options)
+        assert said in str(caught.value)
+
+    def test_they_are_in_the_digest(self, tmp_path: Path) -> None:
+        digests = []
+        for line in ("", "a.png,0,0,1,1", "a.png,0,0,1,2", "b.png,0,0,1,1"):
+            root = tmp_path / line.replace(",", "-")
+            for name in ("a.png", "b.png"):
+                put_image(root / name)
+            if line:
+                (root / "boxes.csv").write_text(f"{HEADER}{line}\n")
+            digests.append(FolderDataset(root=str(root)).digest("a.png"))
+        assert digests[0] == digests[3]
+        assert len(set(digests)) == 3
+
+
 class TestDigest:
     def build(self, folder: Path, *, colour: int = 1, mask: int | None = 1, label: str = "cat") -> str:
         put_image(folder / "images" / "a.png", (colour, 0, 0), size=(1, 1))

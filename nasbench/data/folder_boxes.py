@@ -1,0 +1,60 @@
+"""Boxes of a folder's images: those of a table, or one around each mask."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench.data.files import as_id, csv_rows
+from nasbench.errors import DataError, UsageError
+
+Box = tuple[float, float, float, float]
+_COLUMNS = ("image", "x0", "y0", "x1", "y1")
+
+
+def boxes_from_csv(path: Path, images: Iterable[str]) -> Mapping[str, tuple[Box, ...]]:
+    """Boxes by image id, in the order of the file; ids beyond the images' are passed over.
+
+    Raises UsageError that names the file and the line: an empty field, a number that is none, a box that is
+    empty or inverted, or a file that names none of the images.
+    """
+    found: defaultdict[str, list[Box]] = defaultdict(list)
+    for line, (image, *corners) in csv_rows(path, _COLUMNS):
+        where = f"{str(path)!r}, line {line}"
+        if not image:
+            raise UsageError(f"{where}: an empty field")
+        try:
+            x0, y0, x1, y1 = (float(corner) for corner in corners)
+        except ValueError as error:
+            raise UsageError(f"{where}: {' '.join(corners)!r} are not four numbers") from error
+        if not all(map(math.isfinite, (x0, y0, x1, y1))) or x1 <= x0 or y1 <= y0:
+            raise UsageError(f"{where}: the box {' '.join(corners)} is empty, inverted or not finite")
+        found[as_id(PurePosixPath(image))].append((x0, y0, x1, y1))
+    if found.keys().isdisjoint(images):
+        raise UsageError(f"{str(path)!r} names no image of the data set (they look like {min(images)!r})")
+    return {image: tuple(boxes) for image, boxes in found.items()}
+
+
+def checked_in_image(boxes: Iterable[Box], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Boxes (n, 4) of an image of (H, W) pixels. Raises DataError for one that reaches beyond it."""
+    height, width = size
+    found = np.array(list(boxes), dtype=np.float64).reshape(-1, 4)
+    beyond = (found[:, :2] < 0).any(axis=1) | (found[:, 2] > width) | (found[:, 3] > height)
+    if beyond.any():
+        i = int(np.argmax(beyond))
+        text = " ".join(f"{value:g}" for value in found[i])
+        raise DataError(f"box {i + 1} ({text}) reaches beyond the {width}×{height} image")
+    return found
+
+
+def box_around(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(1, 4) the least box that holds a mask (H, W); (0, 4) of one that is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return np.zeros((0, 4))
+    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], dtype=np.float64)
