@@ -83,7 +83,8 @@ def read_baseline(path: Path, suite: str) -> Baseline | None:
     try:
         return _checked(json.loads(text.decode("utf-8"), parse_constant=_no_constant), suite)
     except (ValueError, _DamagedError) as error:  # of JSON, of UTF-8 or ours
-        raise RunError(f"{path}: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).split())
+        raise RunError(f"{path}: {said}; restore it, or delete it and let --update make another") from error
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
