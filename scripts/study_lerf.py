@@ -53,6 +53,8 @@ MEASURES = {
 NORMALISED = {"LeRF": "auc_lerf_norm", "MoRF": "auc_morf_norm", "SRG": "srg_norm"}
 PLACES = ("percentile_lerf", "regret_lerf", "percentile_morf", "percentile_srg", "shapley_tau")
 _TAIL = 2.5
+# Areas nearer than this are equal: what other batches and devices may change.
+ROUNDING = 1e-5
 # Okabe & Ito's colours and a grey; markers say it again, and controls are dashed.
 STYLES = {
     "gradcam": ("#0072B2", "o"),
@@ -117,7 +119,7 @@ def main() -> None:
 _ABOUT = """# Relevance curves: the study's tables
 
 Areas in per cent of the way from the empty image's score to the full one's, with 95 % bootstrap intervals
-over images. Rank in brackets, 1 the best. Made by `scripts/study_lerf.py` from
+over images. Rank in brackets, 1 the best; equal areas share one. Made by `scripts/study_lerf.py` from
 `nasbench leRF experiment=lerf_study`."""
 
 
@@ -172,8 +174,7 @@ def areas(study: Study, name: str, column: str) -> str:
     for setting in settings:
         methods = study.methods(setting)
         found = [_ratio(study, study.values[setting][method], column) for method in methods]
-        better = np.array([-MEASURES[name][1] * value for value, _, _ in found])
-        rank = better.argsort(kind="stable").argsort(kind="stable") + 1
+        rank = ranks_of(np.array([MEASURES[name][1] * value for value, _, _ in found]))
         for method, (value, low, high), place in zip(methods, found, rank, strict=True):
             cells[method].append(f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}] ({place})")
     head = ["map", *(f"{units}, {fill}" for units, fill in settings)]
@@ -236,8 +237,8 @@ def taus(study: Study, first: tuple[Setting, str], second: tuple[Setting, str]) 
         table = sign * study.table(setting, area)
         means.append(table.mean(axis=0))
         drawn.append(resampled_means(study.keys, table))
-    value = kendall_tau_b(*means)
-    found = [kendall_tau_b(a, b) for a, b in zip(*drawn, strict=True)]
+    value = kendall_tau_b(*map(levels, means))
+    found = [kendall_tau_b(a, b) for a, b in zip(*map(levels, drawn), strict=True)]
     return _number(value), np.array([_number(one) for one in found])
 
 
@@ -255,7 +256,27 @@ def _ranks(table: Floats) -> Floats:
     """Each image's ranks of the methods: ratings of different images are on scales of their own."""
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(table, axis=1))
+    return np.asarray(rankdata(levels(table), axis=1))
+
+
+def levels(values: Floats) -> Floats:
+    """(..., methods) the values' places from the lowest, 0, up; what rounding alone tells apart shares one.
+
+    CAM and Grad-CAM are one map where the head is linear on an average: their pixel curves differ by what
+    other batches round.
+    """
+    order = values.argsort(axis=-1, kind="stable")
+    steps = np.diff(np.take_along_axis(values, order, axis=-1), axis=-1) > ROUNDING
+    places = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(steps, axis=-1)], axis=-1)
+    found = np.empty_like(places)
+    np.put_along_axis(found, order, places, axis=-1)
+    return found
+
+
+def ranks_of(values: Floats) -> list[int]:
+    """(methods,) 1 for the highest value; equals share the better rank, as in sports."""
+    level = levels(values)
+    return [1 + int((level > one).sum()) for one in level]
 
 
 def _number(value: float | None) -> float:
@@ -285,9 +306,8 @@ def _figure(studies: Sequence[Study]) -> Figure:
             for method in (one for one in METHODS if all(one in study.values[s] for s in settings)):
                 ranks = []
                 for setting in settings:
-                    means = sign * study.table(setting, area).mean(axis=0)
-                    order = (-means).argsort(kind="stable").argsort(kind="stable")
-                    ranks.append(1 + int(order[study.methods(setting).index(method)]))
+                    found = ranks_of(sign * study.table(setting, area).mean(axis=0))
+                    ranks.append(found[study.methods(setting).index(method)])
                 colour, marker = STYLES[method]
                 dashes = "--" if method in CONTROLS else "-"
                 ax.plot(ranks, color=colour, marker=marker, linestyle=dashes, markersize=8)

@@ -88,3 +88,12 @@ def test_the_figure(script, tmp_path):
     assert first[1].startswith(b"\x89PNG")
     script.draw([made_study(script, tmp_path / "again")], tmp_path / "figure.svg")
     assert ((tmp_path / "figure.svg").read_bytes(), (tmp_path / "figure.png").read_bytes()) == first
+
+
+def test_what_rounding_tells_apart_shares_a_rank(script):
+    values = np.array([0.5, 0.2, 0.5 + 4e-6, 0.9, 0.2 - 4e-6, 0.1])
+    assert script.levels(values).tolist() == [2, 1, 2, 3, 1, 0]
+    assert script.ranks_of(values) == [2, 4, 2, 1, 4, 6]
+    both = np.stack([values, -values])
+    assert script.levels(both).tolist() == [script.levels(row).tolist() for row in both]
+    assert script.ranks_of(np.array([3.0, 1.0, 2.0])) == [1, 3, 2]
