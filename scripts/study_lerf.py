@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench.faithfulness.areas import SMALL_GAP
 from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.image_rows import Key
 from nasbench.report.relevance_images import Images, read_images, resampled_means
@@ -77,11 +78,13 @@ class Study:
         model: the network.
         keys: the images, with the class explained in each.
         values: by setting, method and measure (n,), NaN where an image has none.
+        regions: by setting (n,) how many regions an image has; NaN of pixels.
     """
 
     model: str
     keys: tuple[Key, ...]
     values: Mapping[Setting, Mapping[str, Mapping[str, Floats]]]
+    regions: Mapping[Setting, Floats]
 
     @property
     def settings(self) -> list[Setting]:
@@ -144,16 +147,18 @@ def read(runs: Sequence[Path]) -> list[Study]:
 def _study(model: str, cells: Sequence[tuple[Setting, str, Images]]) -> Study:
     keys = tuple(sorted(set.intersection(*(set(images.keys) for *_, images in cells)), key=str))
     values: dict[Setting, dict[str, dict[str, Floats]]] = defaultdict(dict)
+    regions = {}
     for setting, method, images in cells:
         place = {key: i for i, key in enumerate(images.keys)}
         kept = [place[key] for key in keys]
         values[setting][method] = {name: held[kept] for name, held in images.values.items()}
-    return Study(model.removeprefix("imagenet_"), keys, values)
+        regions[setting] = images.regions[kept]
+    return Study(model.removeprefix("imagenet_"), keys, values, regions)
 
 
 def report(study: Study) -> str:
     """A network's tables in Markdown."""
-    parts = [f"## {study.model}, {len(study.keys)} images"]
+    parts = [f"## {study.model}, {len(study.keys)} images", about_images(study)]
     for name, column in NORMALISED.items():
         parts += [f"### {name}, by what is removed and what stands in its place", areas(study, name, column)]
     places = [setting for setting in study.settings if _has(study, setting, PLACES[0])]
@@ -161,8 +166,26 @@ def report(study: Study) -> str:
         parts += ["### Among all orders of the regions"]
         parts += [f"{units}, {fill}:\n\n{orders(study, (units, fill))}" for units, fill in places]
     parts += ["### Whether settings rank the methods alike", agreement(study)]
+    more = by_region(study)
+    if more:
+        parts += ["### Whether they do so more by region than by pixel", more]
     parts += ["### Whether images do", reliability(study)]
     return "\n\n".join(parts)
+
+
+def about_images(study: Study) -> str:
+    """What is to be known of the images: wrong ones, scores that hardly move, how many regions there are."""
+    n, first = len(study.keys), {s: next(iter(held.values())) for s, held in study.values.items()}
+    lines = []
+    for setting in study.settings:
+        held = first[setting]
+        wrong = int((held["correct"] == 0).sum()) if "correct" in held else 0
+        small = int((np.abs(held["full"] - held["empty"]) < SMALL_GAP).sum())
+        counts, times = np.unique(study.regions[setting], return_counts=True)
+        each = ", ".join(f"{c:.0f} ({t})" for c, t in zip(counts, times, strict=True) if np.isfinite(c))
+        lines.append([", ".join(setting), f"{wrong} of {n}", f"{small} of {n}", each])
+    head = ["removed, replaced by", "wrong", f"full and empty within {SMALL_GAP:g}", "regions (images)"]
+    return markdown(head, lines)
 
 
 def areas(study: Study, name: str, column: str) -> str:
@@ -227,6 +250,27 @@ def _tau(study: Study, first: tuple[Setting, str], second: tuple[Setting, str]) 
     value, drawn = taus(study, first, second)
     low, high = np.percentile(drawn, [_TAIL, 100 - _TAIL])
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def by_region(study: Study) -> str:
+    """Tau-b between two settings by region less that by pixel, on the same resamples."""
+    lines = []
+    pairs = [(f"{name}: mean or ROAD", ("mean", name), ("ROAD", name)) for name in MEASURES]
+    pairs += [(f"LeRF or MoRF, {fill}", (fill, "LeRF"), (fill, "MoRF")) for fill in FILLS.values()]
+    for title, (fill, name), (other, second) in pairs:
+        line = [title]
+        for units in ("NAS", "SLIC"):
+            wanted = [(unit, one) for unit in (units, "pixels") for one in (fill, other)]
+            if not all(setting in study.values for setting in wanted):
+                continue
+            (ours, drawn), (theirs, beside) = (
+                taus(study, ((unit, fill), name), ((unit, other), second)) for unit in (units, "pixels")
+            )
+            low, high = np.percentile(drawn - beside, [_TAIL, 100 - _TAIL])
+            line.append(f"{ours - theirs:+.2f} [{low:.2f}, {high:.2f}]")
+        if len(line) == 3:  # noqa: PLR2004 - both kinds of regions
+            lines.append(line)
+    return markdown(["tau-b between", "NAS − pixels", "SLIC − pixels"], lines) if lines else ""
 
 
 def taus(study: Study, first: tuple[Setting, str], second: tuple[Setting, str]) -> tuple[float, Floats]:
@@ -303,6 +347,7 @@ def _figure(studies: Sequence[Study]) -> Figure:
         for ax, name in zip(row, ("LeRF", "SRG"), strict=True):
             settings = study.settings
             area, sign = MEASURES[name]
+            ends: dict[int, list[str]] = defaultdict(list)
             for method in (one for one in METHODS if all(one in study.values[s] for s in settings)):
                 ranks = []
                 for setting in settings:
@@ -311,9 +356,11 @@ def _figure(studies: Sequence[Study]) -> Figure:
                 colour, marker = STYLES[method]
                 dashes = "--" if method in CONTROLS else "-"
                 ax.plot(ranks, color=colour, marker=marker, linestyle=dashes, markersize=8)
+                ends[ranks[-1]].append(method)
+            for rank, methods in ends.items():
                 ax.annotate(
-                    method, (len(settings) - 1, ranks[-1]), (8, 0), textcoords="offset points",
-                    va="center", color=colour,
+                    ", ".join(methods), (len(settings) - 1, rank), (8, 0), textcoords="offset points",
+                    va="center", color=STYLES[methods[-1]][0],
                 )  # fmt: skip
             ax.set_xticks(range(len(settings)), [f"{units}\n{fill}" for units, fill in settings])
             ax.set_yticks(range(1, len(METHODS) + 1))

@@ -97,3 +97,31 @@ def test_what_rounding_tells_apart_shares_a_rank(script):
     both = np.stack([values, -values])
     assert script.levels(both).tolist() == [script.levels(row).tolist() for row in both]
     assert script.ranks_of(np.array([3.0, 1.0, 2.0])) == [1, 3, 2]
+
+
+def test_the_images_are_counted_and_regions_held_against_pixels(script, tmp_path):
+    cells = []
+    for segmenter, n in (("none", None), ("nas", 8), ("slic", 7)):
+        for imputer in ("dataset_mean", "road"):
+            for name, level in LEVELS.items():
+                # By pixel ROAD reverses the ranking, by region it does not.
+                turned = 1 - level if (segmenter, imputer) == ("none", "road") else level
+                rows = [
+                    row
+                    for i, image in enumerate(IDS)
+                    for row in curve_rows(
+                        image, turned, 1 - turned, full=1.0, empty=0.97 if i < 2 else 0.0, correct=i > 2,
+                        regions=n,
+                    )
+                ]  # fmt: skip
+                cells.append(
+                    MadeCell([rows], saliency=name, imputer=imputer, segmenter=segmenter, command="lerf")
+                )
+    (found,) = script.read([made_run(tmp_path / "run", *cells)])
+    about = script.about_images(found)
+    assert "| pixels, mean | 3 of 10 | 2 of 10 |  |" in about
+    assert "| NAS, ROAD | 3 of 10 | 2 of 10 | 8 (10) |" in about
+    assert "| SLIC, mean | 3 of 10 | 2 of 10 | 7 (10) |" in about
+    more = script.by_region(found)
+    assert "| LeRF: mean or ROAD | +2.00 [2.00, 2.00] | +2.00 [2.00, 2.00] |" in more
+    assert "| LeRF or MoRF, mean | +0.00 [0.00, 0.00] | +0.00 [0.00, 0.00] |" in more
