@@ -9,7 +9,7 @@ was evaluated there gives the published value exactly. `docs/metrics.md` has the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,49 +91,6 @@ def road(curve: Curve, fractions: Sequence[float] = ROAD_FRACTIONS) -> float:
 def road_gap(lerf: Curve, morf: Curve, fractions: Sequence[float] = ROAD_FRACTIONS) -> float:
     """(ROAD of LeRF − ROAD of MoRF) / 2, higher is better: pytorch-grad-cam's combined ROAD."""
     return (road(lerf, fractions) - road(morf, fractions)) / 2
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One number over several seeds.
-
-    Attributes:
-        mean, low, high: over them, and the least and the highest.
-        sd: standard deviation with n − 1; 0 of a single seed.
-        seeds: n.
-    """
-
-    mean: float
-    sd: float
-    low: float
-    high: float
-    seeds: int
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """How a number varies over seeds, as with `tie="seeded"`. Raises ValueError without one."""
-    if not values:
-        raise ValueError("there is no value to take the spread of")
-    found = np.array(values, dtype=np.float64)
-    sd = float(found.std(ddof=1)) if len(found) > 1 else 0.0
-    return Spread(float(found.mean()), sd, float(found.min()), float(found.max()), len(found))
-
-
-def shared_ends(curves: Mapping[str, Curve], *, tolerance: float = 1e-5) -> tuple[float, float]:
-    """The scores (full, empty) of an image, which are one for all its curves: those of the first.
-
-    Methods differ in the order alone. Where their empty images score differently, they are not empty in the
-    same way, and areas do not compare. Tolerated is the rounding of other batches, relative to the score, or
-    to 1 where it is smaller. Raises ValueError that names the curve, or for no curve.
-    """
-    first = next(iter(curves.values()), None)
-    if first is None:
-        raise ValueError("there is no curve to take the ends of")
-    for name, curve in curves.items():
-        for end, mine, theirs in (("full", curve.full, first.full), ("empty", curve.empty, first.empty)):
-            if abs(mine - theirs) > tolerance * max(1, abs(theirs)):
-                raise ValueError(f"the {end} image scores {mine:g} in curve {name!r}, elsewhere {theirs:g}")
-    return first.full, first.empty
 
 
 @dataclass(frozen=True)

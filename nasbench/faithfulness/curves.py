@@ -168,6 +168,10 @@ class Curve:
         """The score with all removed."""
         return float(self.scores[-1])
 
+    def flat(self) -> list[float]:
+        """As a row holds it: `x, s, x, s, ...`, x the share of the image removed."""
+        return [float(value) for pair in zip(self.removed, self.scores, strict=True) for value in pair]
+
     def at(self, fractions: ArrayLike) -> Floats:
         """Scores at removed fractions of the image, on straight lines between the points."""
         wanted = np.asarray(fractions, dtype=np.float64)

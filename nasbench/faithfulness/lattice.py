@@ -133,10 +133,6 @@ class Lattice:
         """
         return Lattice(self.scores - self.scores[::-1], self.areas)
 
-    def by_count(self) -> Lattice:
-        """The lattice in which every region counts alike, as in IROF."""
-        return Lattice(self.scores, np.ones(self.count))
-
     @cached_property
     def shapley(self) -> Floats:
         """(K,) Shapley values of the game in which a coalition is the set of regions kept.
@@ -191,10 +187,6 @@ class Lattice:
         """(area − mean of the null) / (best − mean): 1 the best of all orders, 0 random; ties as above."""
         best = self.null.highest if direction == "lerf" else self.null.lowest
         return regret(self.expected_area(step), null_mean=self.null.mean, best=best, tolerance=self.tolerance)
-
-    def quantiles(self, q: ArrayLike) -> Floats:
-        """(...) quantiles q, in 0..1, of the areas of all K! orders, by linear interpolation; exact."""
-        return np.asarray(np.quantile(self.all_areas, np.asarray(q, dtype=np.float64)))
 
     @cached_property
     def all_areas(self) -> Floats:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nasbench.errors import UsageError
-from nasbench.faithfulness.areas import auc, irof
-from nasbench.faithfulness.curves import ScoreKind
+from nasbench.faithfulness.areas import auc, irof, srg
+from nasbench.faithfulness.curves import Curve, ScoreKind
 from nasbench.faithfulness.evaluation import scores_of_terms
 from nasbench.faithfulness.lattice import MAX_REGIONS, Lattice
 from nasbench.faithfulness.orders import Floats, Ints, Order, Units, order_of, unit_scores
@@ -24,8 +24,14 @@ SHAPLEY = "shapley_tau"
 AREAS = ("auc_lerf", "auc_morf", "srg", "irof")
 SAMPLED = tuple(f"sampled_{name}" for name in ("percentile_lerf", "percentile_morf", "null_mean"))
 
-# A score without a value and why.
-Said = tuple[float | None, str]
+
+class Said(NamedTuple):
+    """A score, or None and why; and what a row holds beside it, with its meaning."""
+
+    value: float | None
+    reason: str = ""
+    curve: list[float] | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +90,17 @@ class LatticeScores:
         }
         first, last = lattice.curve(lerf), lattice.curve(morf)
         return {
-            **_areas(auc(first), auc(last), irof(last)),
-            "percentile_lerf": (lattice.percentile(lerf), ""),
-            "percentile_morf": (lattice.percentile(morf, "morf"), ""),
-            "percentile_srg": (balanced.percentile(lerf), ""),
-            **{name: (one.value, one.reason) for name, one in regrets.items()},
-            "null_mean": (null.mean, ""),
-            "null_best": (null.highest, ""),
-            "null_worst": (null.lowest, ""),
+            **_areas(first, last),
+            "percentile_lerf": Said(lattice.percentile(lerf)),
+            "percentile_morf": Said(lattice.percentile(morf, "morf")),
+            "percentile_srg": Said(balanced.percentile(lerf)),
+            **{name: Said(one.value, one.reason) for name, one in regrets.items()},
+            "null_mean": Said(null.mean),
+            "null_best": _extreme(null.highest, lattice.best()),
+            "null_worst": _extreme(null.lowest, lattice.worst()),
             SHAPLEY: _tau(ranked, lattice.shapley),
-            "full": (float(scores[0]), ""),
-            "empty": (float(scores[-1]), ""),
+            "full": Said(float(scores[0])),
+            "empty": Said(float(scores[-1])),
         }
 
     def drawn(self, units: Units, image_id: str) -> list[Order]:
@@ -110,12 +116,12 @@ class LatticeScores:
         lerf, morf = (auc(curve) for curve in curves[-2:])
         constant = own.orders[0].groups == 1
         return {
-            **_areas(auc(first), auc(last), irof(last)),
-            "sampled_percentile_lerf": (0.5 if constant else sampled.percentile(lerf), ""),
-            "sampled_percentile_morf": (0.5 if constant else sampled.percentile(morf, "morf"), ""),
-            "sampled_null_mean": (sampled.null.mean, ""),
-            "full": (first.full, ""),
-            "empty": (first.empty, ""),
+            **_areas(first, last),
+            "sampled_percentile_lerf": Said(0.5 if constant else sampled.percentile(lerf)),
+            "sampled_percentile_morf": Said(0.5 if constant else sampled.percentile(morf, "morf")),
+            "sampled_null_mean": Said(sampled.null.mean),
+            "full": Said(first.full),
+            "empty": Said(first.empty),
         }
 
     def own_orders(self, values: ArrayLike, units: Units, image_id: str) -> Visits:
@@ -142,14 +148,25 @@ def reused_terms(own: Visits, drawn: Visits, terms: Floats) -> tuple[Floats, Int
     return found, np.flatnonzero(places < 0)
 
 
-def _areas(lerf: float, morf: float, over: float | None) -> Mapping[str, Said]:
-    reason = "" if over is not None else "the untouched image's score is not above 0"
-    return {"auc_lerf": (lerf, ""), "auc_morf": (morf, ""), "srg": (lerf - morf, ""), "irof": (over, reason)}
+def _areas(lerf: Curve, morf: Curve) -> Mapping[str, Said]:
+    over = irof(morf)
+    return {
+        "auc_lerf": Said(auc(lerf), curve=lerf.flat()),
+        "auc_morf": Said(auc(morf), curve=morf.flat()),
+        "srg": Said(srg(lerf, morf)),
+        "irof": Said(over, "" if over is not None else "the untouched image's score is not above 0"),
+    }
+
+
+def _extreme(area: float, step: Ints) -> Said:
+    return Said(area, curve=[float(place) for place in step], about="step at which each region goes")
 
 
 def _tau(ranked: Floats, shapley: Floats) -> Said:
-    """Kendall's tau-b between the map's and the Shapley values of the regions."""
+    """Kendall's tau-b between the map's and the Shapley values of the regions, and these."""
     from scipy.stats import kendalltau
 
     found = float(kendalltau(ranked, shapley).statistic)
-    return (found, "") if np.isfinite(found) else (None, "all regions have one value")
+    if not np.isfinite(found):
+        return Said(None, "all regions have one value")
+    return Said(found, curve=[float(value) for value in shapley], about="Shapley value of each region")

@@ -150,12 +150,6 @@ class Order:
         gone = np.cumsum(np.bincount(self.step, minlength=self.groups))
         return np.concatenate([[0], gone]) / self.units.count
 
-    @property
-    def tied(self) -> float:
-        """The share of the image that does not go alone: in groups of several units."""
-        several = np.bincount(self.step)[self.step] > 1
-        return float(self.units.pixels[several].sum() / self.units.labels.size)
-
     def step_map(self) -> Ints:
         """(H, W) the group with which each pixel goes."""
         return self.step[self.units.labels]

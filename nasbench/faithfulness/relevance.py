@@ -9,7 +9,7 @@ The two ends belong to the image and not to a method: the caller evaluates them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -17,7 +17,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench.errors import UsageError
-from nasbench.faithfulness.areas import abpc, aopc, auc, irof, road, road_gap, srg
+from nasbench.faithfulness.areas import (
+    abpc,
+    aopc,
+    auc,
+    deletion,
+    insertion,
+    irof,
+    road,
+    road_gap,
+    srg,
+)
 from nasbench.faithfulness.curves import (
     Curve,
     Points,
@@ -107,6 +117,11 @@ class RelevanceCurves:
             return StepGrid.by_fraction(tuple(self.fractions))
         return StepGrid.by_count(self.steps or 0)
 
+    @property
+    def sum_steps(self) -> int:
+        """L of AOPC and ABPC."""
+        return self.steps or len(self.grid.fractions) - 1
+
     def titles(self, truth: str | None = None) -> tuple[str, ...]:
         """The names of an image's scores."""
         del truth
@@ -121,7 +136,10 @@ class RelevanceCurves:
             else " ".join(f"{f:g}" for f in self.grid.fractions)
         )
         seeds = f", {self.seeds} seeds" if self.tie == "seeded" else ""
+        L = self.sum_steps
+        sums = {"sums": f"AOPC and ABPC at k = 0..{L} of {L} equal steps, on the curve's straight lines"}
         return {
+            **(sums if {"aopc", "abpc"} & set(self.names) else {}),
             "score": self.score,
             "tie": f"{self.tie}{seeds}",
             "grid": f"{grid}; regions: all points",
@@ -238,22 +256,24 @@ class CurvesFound:
         return float(np.mean(kept)) if len(kept) == len(values) else None
 
 
+_OF_ONE: Mapping[str, Callable[[Curve], float | None]] = {
+    "road_lerf": road,
+    "road_morf": road,
+    "insertion": insertion,
+    "deletion": deletion,
+    "irof": irof,
+}
+
+
 def _measured(name: str, metric: RelevanceCurves, first: Curve, second: Curve | None = None) -> float | None:
-    steps = metric.steps or len(metric.grid.fractions) - 1
+    steps = metric.sum_steps
     if second is not None:
         if name == "abpc":
             return abpc(first, second, steps=steps)
         return srg(first, second) if name == "srg" else road_gap(first, second)
     if name == "aopc":
         return aopc(first, steps=steps)
-    if name == "irof":
-        return irof(first)
-    return road(first) if name.startswith("road") else auc(first)  # which insertion and deletion are
-
-
-def flat_curve(curve: Curve) -> list[float]:
-    """A curve as a row holds it: `x, s, x, s, ...`, x the share of the image removed."""
-    return [float(value) for pair in zip(curve.removed, curve.scores, strict=True) for value in pair]
+    return _OF_ONE[name](first)
 
 
 def keep_equal(upsampled: NDArray[np.floating], native: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -103,11 +103,6 @@ class SampledNull:
         ends = float(self.areas[0]), float(self.areas[-1])
         return Null(float(self.areas.mean()), sd, *ends, orders=len(self.areas), exact=False)
 
-    @property
-    def mean_error(self) -> float | None:
-        """The standard error of the mean; None of a single order."""
-        return self.null.sd / len(self.areas) ** 0.5 if len(self.areas) > 1 else None
-
     def percentile(self, area: float, direction: Direction = "lerf") -> float:
         """The share of the sample that is worse than an area, equal ones counted half; steps of 1 / (2n)."""
         below = np.searchsorted(self.areas, area - self.tolerance, side="left")

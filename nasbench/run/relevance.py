@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nasbench.digest import digest_bytes, digest_value
+from nasbench.digest import canonical_json, digest_bytes, digest_value
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.guarded import guarded
 from nasbench.faithfulness.imputer import Imputer
@@ -23,7 +23,6 @@ from nasbench.faithfulness.relevance import (
     CurvesFound,
     RelevanceCurves,
     RelevancePlan,
-    flat_curve,
     keep_equal,
 )
 from nasbench.faithfulness.sampled import Visits, visits
@@ -247,7 +246,7 @@ def _curve_scores(metric: RelevanceCurves, found: CurvesFound) -> list[Score]:
     scores = []
     for which in metric.orders:
         areas = found.areas(which)
-        curve = flat_curve(found.curve(which))
+        curve = found.curve(which).flat()
         scores.append(Score(CURVES[which], float(areas.mean()), "", {}, curve))
         if metric.seeds > 1 and which != "random":
             scores.append(Score(f"{CURVES[which]}_sd", float(areas.std(ddof=1)), "", {}))
@@ -280,8 +279,12 @@ def _lattice_scores(metric: LatticeScores, said: dict[str, Said], terms: Floats)
     scores = [
         Score(LATTICE, float(len(terms)), "", {"curve": "logit and others' log-sum-exp of subsets"}, own)
     ]
-    named = (name for name in metric.titles() if name in said)
-    return scores + [Score(name, said[name][0], said[name][1], {}) for name in named]
+    return scores + [_said(name, said[name]) for name in metric.titles() if name in said]
+
+
+def _said(name: str, said: Said, **conventions: str) -> Score:
+    about = {"curve": said.about} if said.about else {}
+    return Score(name, said.value, said.reason, {**conventions, **about}, said.curve)
 
 
 def _sampled_scores(graph: BatchGraph, cell: Cell, metric: LatticeScores, one: _Ready) -> list[Score]:
@@ -301,7 +304,7 @@ def _sampled_scores(graph: BatchGraph, cell: Cell, metric: LatticeScores, one: _
     why = f"{one.units.count} regions: over {min(metric.regions, MAX_REGIONS)}, orders are sampled"
     names = [*SAMPLED, *(name for name in metric.titles() if name != "correct")]
     conventions = {"samples": str(metric.samples), "tie": "block; percentiles with ties parted by one lot"}
-    return [Score(name, *said.get(name, (None, why)), conventions) for name in names]
+    return [_said(name, said.get(name, Said(None, why)), **conventions) for name in names]
 
 
 def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
@@ -317,7 +320,9 @@ def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
             return np.asarray(kept["terms"], dtype=np.float64)
         masks = subset_masks(one.units, np.arange(1 << one.units.count))
         terms = _scored_masks(graph, cell, [one], [masks])[0]
-        graph.keep("lattices", name, {"terms": terms, "labels": one.units.labels.astype(np.uint16)})
+        about = canonical_json({**parts, "sample": sample, "target": one.target})
+        labels = one.units.labels.astype(np.uint16)
+        graph.keep("lattices", name, {"terms": terms, "labels": labels, "about": np.array(about)})
         return terms
 
     parts = {key: cell.keyed[key] for key in ("model", "view", "precision", "segmenter", "imputer", "seed")}

@@ -19,8 +19,6 @@ from nasbench.faithfulness.areas import (
     regret,
     road,
     road_gap,
-    shared_ends,
-    spread,
     srg,
 )
 from nasbench.faithfulness.curves import Curve, StepGrid, mean_curve, points_of
@@ -146,15 +144,6 @@ def test_an_area_lies_between_the_scores_and_equals_the_loop(scores, seed):
     assert min(scores) - 1e-12 <= auc(curve) <= max(scores) + 1e-12
 
 
-def test_the_spread_over_seeds():
-    found = spread([1.0, 2, 6])
-    assert (found.mean, found.low, found.high, found.seeds) == (3, 1, 6, 3)
-    assert found.sd == pytest.approx(7**0.5)
-    assert spread([2.0]).sd == 0
-    with pytest.raises(ValueError, match="no value"):
-        spread([])
-
-
 def test_seeds_spread_where_there_are_ties_and_only_there():
     weights = np.random.default_rng(0).random((3, 3))
 
@@ -163,19 +152,8 @@ def test_seeds_spread_where_there_are_ties_and_only_there():
         points = points_of(order, StepGrid.by_count(4))
         return auc(points.curve((weights * ~removed_masks(order, points.groups)).sum(axis=(1, 2))))
 
-    assert spread([area(weights.ravel(), seed) for seed in range(5)]).sd == 0
-    assert spread([area(np.zeros(9), seed) for seed in range(5)]).sd > 0.01
-
-
-def test_one_empty_score_per_image():
-    curves = {"a": even([1, 0.5, 0.1]), "b": even([1, 0.1 + 5e-6])}
-    assert shared_ends(curves) == (1, 0.1)
-    with pytest.raises(ValueError, match="the empty image scores 0.2 in curve 'c', elsewhere 0.1"):
-        shared_ends({**curves, "c": even([1, 0.2])})
-    with pytest.raises(ValueError, match="the full image"):
-        shared_ends({**curves, "c": even([0.9, 0.1])})
-    with pytest.raises(ValueError, match="no curve"):
-        shared_ends({})
+    assert len({area(weights.ravel(), seed) for seed in range(5)}) == 1
+    assert np.std([area(np.zeros(9), seed) for seed in range(5)]) > 0.01
 
 
 def test_the_ratio_of_means_is_not_the_mean_of_ratios():

@@ -16,7 +16,7 @@ from nasbench.faithfulness.curves import ScoreKind
 from nasbench.faithfulness.evaluation import Job, evaluate
 from nasbench.faithfulness.imputers import DatasetMean, Zero
 from nasbench.faithfulness.lattice import subset_masks
-from nasbench.faithfulness.lattice_scores import SAMPLED, LatticeScores
+from nasbench.faithfulness.lattice_scores import SAMPLED, LatticeScores, Said
 from nasbench.faithfulness.orders import Direction, order_of, region_units, unit_scores
 from nasbench.faithfulness.sampled import visits
 from tests.faithfulness import twins
@@ -44,7 +44,7 @@ def random_scores(seed=0):
 
 
 def values_of(said):
-    return {name: value for name, (value, _) in said.items()}
+    return {name: one.value for name, one in said.items()}
 
 
 # Closed forms.
@@ -105,6 +105,20 @@ def test_every_number_of_a_linear_network_is_known(imputer, fill):
     kept = [full - lost[order[:n]].sum() for n in range(K + 1)]
     over = 1 - twins.trapezoid([n / K for n in range(K + 1)], kept) / full
     assert found["irof"] == pytest.approx(over, abs=1e-6)
+    # Rows hold the curves, the Shapley values, and the best and the worst order.
+    removed = np.concatenate([[0], np.cumsum(SHARES[order])])
+    upward = np.argsort(density)
+    rising = np.concatenate([[0], np.cumsum(SHARES[upward])])
+    held = [full - lost[upward[:n]].sum() for n in range(K + 1)]
+    assert said["auc_lerf"].curve == pytest.approx(
+        [x for pair in zip(rising, held, strict=True) for x in pair]
+    )
+    assert said["auc_morf"].curve == pytest.approx(
+        [x for pair in zip(removed, kept, strict=True) for x in pair]
+    )
+    assert said["shapley_tau"].curve == pytest.approx(lost, abs=1e-6)
+    assert np.argsort(said["null_best"].curve or []).tolist() == upward.tolist()
+    assert np.argsort(said["null_worst"].curve or []).tolist() == order.tolist()
     # What a region is worth is what it loses, and a map that says so agrees with Shapley.
     assert EXACT.of_subsets(terms, painted(lost), UNITS)["shapley_tau"][0] == pytest.approx(1)
     worst = values_of(EXACT.of_subsets(terms, painted(-density), UNITS))
@@ -120,13 +134,13 @@ def test_a_network_that_does_not_look_prefers_no_order(level):
     for name in ("percentile_lerf", "percentile_morf", "percentile_srg"):
         assert found[name][0] == 0.5
     for name in ("regret_lerf", "regret_morf", "regret_srg"):
-        assert found[name] == (None, "all orders have the same area")
+        assert found[name] == Said(None, "all orders have the same area")
     assert found["srg"][0] == 0
-    assert found["shapley_tau"] == (None, "all regions have one value")
+    assert found["shapley_tau"] == Said(None, "all regions have one value")
     if level > 0:
         assert found["irof"][0] == pytest.approx(0, abs=1e-9)
     else:
-        assert found["irof"] == (None, "the untouched image's score is not above 0")
+        assert found["irof"] == Said(None, "the untouched image's score is not above 0")
 
 
 # All orders, listed.
@@ -172,7 +186,7 @@ def test_a_constant_map_is_worth_a_random_order_whatever_the_networks_shape(shap
         assert found[f"percentile_{which}"][0] == pytest.approx(0.5, abs=1e-12)
         assert found[f"regret_{which}"][0] == pytest.approx(0, abs=1e-9)
     assert found["auc_lerf"][0] == pytest.approx((scores[0] + scores[-1]) / 2)
-    assert found["shapley_tau"] == (None, "all regions have one value")
+    assert found["shapley_tau"] == Said(None, "all regions have one value")
 
 
 def test_the_score_that_is_watched():

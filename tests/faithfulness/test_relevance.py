@@ -15,7 +15,7 @@ from nasbench.faithfulness.areas import ROAD_FRACTIONS
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.imputers import Blur, DatasetMean, Road, Zero
 from nasbench.faithfulness.orders import order_of, patch_units, pixel_units, random_order, region_units
-from nasbench.faithfulness.relevance import DERIVED, RelevanceCurves, RelevancePlan, flat_curve, keep_equal
+from nasbench.faithfulness.relevance import DERIVED, RelevanceCurves, RelevancePlan, keep_equal
 from tests.faithfulness.twins import nearest_ends, trapezoid
 
 SIDE = 20
@@ -244,7 +244,7 @@ def test_a_constant_map_has_a_curve_of_its_two_ends(by_regions):
     for which in ("lerf", "morf"):
         curve = found.curve(which)
         assert curve.removed.tolist() == [0, 1]
-        assert flat_curve(curve) == [0, found.full, 1, found.empty]
+        assert curve.flat() == [0, found.full, 1, found.empty]
     assert found.measure("srg", metric) == 0
     assert found.measure("abpc", metric) == 0
 
@@ -289,7 +289,7 @@ def test_the_curve_of_a_row_has_the_area_of_the_row():
     found = found_by(make_network(SIDE), make_image(), UNEQUAL // 3, units, metric, Zero(), by_regions=True)
     for which in ("lerf", "morf", "random"):
         assert np.ptp(found.areas(which)) > 1e-6
-        flat = flat_curve(found.curve(which))
+        flat = found.curve(which).flat()
         assert trapezoid(flat[::2], flat[1::2]) == pytest.approx(found.areas(which).mean(), rel=1e-9)
         assert (flat[0], flat[-2]) == (0, 1)
 
@@ -398,7 +398,7 @@ def test_the_combined_score_is_pytorch_grad_cams_where_nothing_is_tied():
     assert abs(float(expected[0])) > 1e-3
     literal = {}
     for which in ("lerf", "morf"):
-        flat = flat_curve(found.curve(which))
+        flat = found.curve(which).flat()
         literal[which] = np.mean([np.interp(f, flat[::2], flat[1::2]) for f in ROAD_FRACTIONS])
         assert found.measure(f"road_{which}", metric) == pytest.approx(literal[which])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from itertools import permutations
 from typing import Any
@@ -309,6 +310,34 @@ def test_lattice_rows_are_those_of_the_subsets_one_by_one(run, tmp_path):
         shares = np.cumsum([0, *(np.bincount(labels.ravel())[order] / labels.size)])
         area = trapezoid(shares, [scores[s] for s in gone])
         assert found["auc_lerf"]["value"] == pytest.approx(area, rel=1e-4, abs=1e-5)
+        # The row holds the curve, the Shapley values and the orders that the numbers are made of.
+        curve = np.reshape(found["auc_lerf"]["curve"], (-1, 2))
+        np.testing.assert_allclose(curve, np.stack([shares, [scores[s] for s in gone]], 1), atol=1e-4)
+        backward = np.reshape(found["auc_morf"]["curve"], (-1, 2))
+        assert len(backward) == 5
+        drops = [
+            np.mean([scores[before] - scores[before | 1 << r] for before in _before(r)]) for r in range(4)
+        ]
+        np.testing.assert_allclose(found["shapley_tau"]["curve"], drops, atol=1e-4)
+        said = json.loads(found["shapley_tau"]["conventions"])
+        assert said["curve"] == "Shapley value of each region"
+        places = np.array(found["null_best"]["curve"])
+        assert sorted(places) == [0, 1, 2, 3]
+        best = np.argsort(places)
+        passed = [0, *np.cumsum(1 << best)]
+        along = np.cumsum([0, *(np.bincount(labels.ravel())[best] / labels.size)])
+        assert found["null_best"]["value"] == pytest.approx(
+            trapezoid(along, [scores[s] for s in passed]), rel=1e-4, abs=1e-5
+        )
+    with np.load(next((tmp_path / "out" / "lattices").iterdir())) as one:
+        about = json.loads(str(one["about"]))
+    assert about["sample"] in {str(name) for name in kept["ids"]}
+    assert (about["target"], about["imputer"]["sigma"]) == (3, 10.0)
+
+
+def _before(region):
+    """The subsets that 24 orders of four regions pass just before a region, each as often as it comes."""
+    return [sum(1 << r for r in order[: order.index(region)]) for order in itertools.permutations(range(4))]
 
 
 # What can be chosen.
@@ -408,6 +437,9 @@ def test_more_regions_than_a_lattice_holds_are_sampled_and_named_so(run, tmp_pat
     assert {"percentile_lerf", "regret_lerf", "null_mean", "shapley_tau", "lattice"} <= few
     assert {"sampled_percentile_lerf", "sampled_percentile_morf", "sampled_null_mean"} <= many
     assert not many & {"percentile_lerf", "regret_lerf", "null_mean", "shapley_tau", "lattice"}
+    for row in rows(tmp_path / "out", n_regions=12, metric="auc_lerf"):
+        curve = np.reshape(row["curve"], (-1, 2))
+        assert trapezoid(*curve.T) == pytest.approx(row["value"], abs=1e-12)
     without = rows(tmp_path / "out", n_regions=12, metric="percentile_lerf")
     assert {(r["status"], r["reason"]) for r in without} == {
         ("skipped", "12 regions: over 4, orders are sampled")

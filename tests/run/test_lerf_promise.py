@@ -270,7 +270,7 @@ def test_a_kept_lattice_is_read_where_it_is_of_these_regions(run, tmp_path, how)
     before = files(tmp_path / "out")
     (path,) = (tmp_path / "out" / "lattices").iterdir()
     kept = dict(np.load(path))
-    assert sorted(kept) == ["labels", "terms"]
+    assert sorted(kept) == ["about", "labels", "terms"]
     kept["terms"] = kept["terms"] + 1
     if how == "other regions":
         kept["labels"] = kept["labels"][::-1]
