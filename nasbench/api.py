@@ -15,7 +15,8 @@ from nasbench.errors import SaliencyError, UsageError
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.guarded import guarded
 from nasbench.faithfulness.imputers import IMPUTERS, Imputer
-from nasbench.faithfulness.orders import Units, pixel_units, region_units
+from nasbench.faithfulness.orders import Masks, Units, pixel_units, region_units
+from nasbench.faithfulness.packed import PackedMasks
 from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan, keep_equal
 from nasbench.localize.metric import upsample
 from nasbench.models import Classifier
@@ -166,7 +167,7 @@ def lerf(
             ]
             for i, name in enumerate(ids)
         ]
-        whole = np.ones((1, *images.shape[2:]), dtype=np.bool_)
+        whole: Masks | PackedMasks = np.ones((1, *images.shape[2:]), dtype=np.bool_)
         jobs = [
             Job(images[i], name, targets[i], masks, None if labels is None else labels[i].cpu())
             for i, name in enumerate(ids)

@@ -20,7 +20,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasbench.faithfulness.orders import Floats, Ints, Masks, Order, removed_masks
+from nasbench.faithfulness.orders import Floats, Ints, Order, removed_masks
+from nasbench.faithfulness.packed import PackedMasks
 
 ScoreKind = Literal["probability", "logit", "log_odds"]
 
@@ -95,13 +96,13 @@ def points_of(order: Order, grid: StepGrid | None = None) -> Points:
     return Points(chosen, order.removed[chosen], order.removed_units[chosen])
 
 
-def distinct_masks(orders: Sequence[tuple[Order, Points]]) -> tuple[Masks, tuple[Ints, ...]]:
+def distinct_masks(orders: Sequence[tuple[Order, Points]]) -> tuple[PackedMasks, tuple[Ints, ...]]:
     """What must be evaluated for several curves of one image, each mask once.
 
     Returns:
-        masks (U, H, W) bool, True where removed, in the order in which they are first needed, and for each
-        curve (M,) int64 which of them its points are. Raises ValueError without a curve, or for images of
-        several sizes.
+        U masks (H, W), True where removed, in the order in which they are first needed, and for each curve
+        (M,) int64 which of them its points are. Raises ValueError without a curve, or for images of several
+        sizes.
     """
     if not orders:
         raise ValueError("there is no curve to evaluate")
@@ -121,8 +122,7 @@ def distinct_masks(orders: Sequence[tuple[Order, Points]]) -> tuple[Masks, tuple
             own.append(place)
         where.append(np.array(own, dtype=np.int64))
     (size,) = sizes
-    masks = np.unpackbits(np.stack(kept), axis=1, count=size[0] * size[1]).astype(bool)
-    return masks.reshape(-1, *size), tuple(where)
+    return PackedMasks(np.stack(kept), size), tuple(where)
 
 
 @dataclass(frozen=True, eq=False)

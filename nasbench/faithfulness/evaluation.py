@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nasbench.faithfulness.curves import ScoreKind
 from nasbench.faithfulness.imputer import Imputer
-from nasbench.faithfulness.orders import Floats
+from nasbench.faithfulness.orders import Floats, Masks
+from nasbench.faithfulness.packed import PackedMasks
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -30,14 +30,14 @@ class Job:
         image: (3, H, W) float32 in [0, 1].
         image_id: decides the imputer's noise.
         target: the class whose score is watched.
-        masks: (M, H, W) bool, True where removed.
+        masks: (M, H, W) bool, True where removed, packed or not.
         labels: (H, W) int64, the regions that are removed as a whole; None without.
     """
 
     image: Tensor
     image_id: str
     target: int
-    masks: NDArray[np.bool_]
+    masks: Masks | PackedMasks
     labels: Tensor | None = None
 
 
@@ -82,7 +82,7 @@ def evaluate(forward: Forward, jobs: Sequence[Job], imputer: Imputer, *, max_bat
         imputer: what takes the removed pixels' place.
         max_batch: images in one forward at most.
     """
-    found = [np.empty((len(job.masks), 2)) for job in jobs]
+    found = [np.full((len(job.masks), 2), np.nan) for job in jobs]
     images = torch.empty(0)
     held: list[tuple[int, int]] = []
     for place, which, image in _imputed(jobs, imputer, max_batch):

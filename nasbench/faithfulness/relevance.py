@@ -9,6 +9,7 @@ The two ends belong to the image and not to a method: the caller evaluates them 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
@@ -39,6 +40,7 @@ from nasbench.faithfulness.curves import (
 )
 from nasbench.faithfulness.evaluation import scores_of_terms
 from nasbench.faithfulness.orders import Floats, Ints, Order, Tie, Units, order_of, random_order, unit_scores
+from nasbench.faithfulness.packed import PackedMasks
 
 Which = Literal["lerf", "morf", "random"]
 
@@ -154,14 +156,14 @@ class RelevancePlan:
 
     Attributes:
         orders: by curve its orders, several for seeds or draws, each with its points.
-        masks: (M, H, W) bool, every mask needed once, without the two ends.
+        masks: M masks (H, W), every one needed once, without the two ends.
         where: for each order in turn (points,) the mask of each point; −1 for the untouched image, −2 for the
             one removed whole.
         by_regions: whether units are regions.
     """
 
     orders: Mapping[str, Sequence[tuple[Order, Points]]]
-    masks: NDArray[np.bool_]
+    masks: PackedMasks
     where: Sequence[Ints]
     by_regions: bool
 
@@ -200,12 +202,13 @@ class RelevancePlan:
         }
         pairs = [pair for found in placed.values() for pair in found]
         if not pairs:
-            return cls({}, np.zeros((0, 1, 1), dtype=np.bool_), [], by_regions)
+            return cls({}, PackedMasks(np.zeros((0, 1), dtype=np.uint8), (1, 1)), [], by_regions)
         masks, where = distinct_masks(pairs)
-        ends = np.where(masks.all(axis=(1, 2)), -2, np.where(masks.any(axis=(1, 2)), 0, -1))
+        removed = masks.removed()
+        ends = np.select([removed == math.prod(masks.size), removed == 0], [-2, -1], 0)
         inner = ends == 0
         place = np.where(inner, np.cumsum(inner) - 1, ends)
-        return cls(placed, masks[inner], [place[own] for own in where], by_regions)
+        return cls(placed, masks.chosen(inner), [place[own] for own in where], by_regions)
 
     def curves(self, metric: RelevanceCurves, terms: Floats, full: Floats, empty: Floats) -> CurvesFound:
         """Curves from the terms (M, 2) of `masks` and (2,) of both ends. Raises ValueError as the scores."""

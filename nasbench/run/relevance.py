@@ -17,7 +17,8 @@ from nasbench.faithfulness.guarded import guarded
 from nasbench.faithfulness.imputer import Imputer
 from nasbench.faithfulness.lattice import MAX_REGIONS, subset_masks
 from nasbench.faithfulness.lattice_scores import LATTICE, SAMPLED, LatticeScores, Said, reused_terms
-from nasbench.faithfulness.orders import Floats, Units, patch_units, pixel_units, region_units
+from nasbench.faithfulness.orders import Floats, Masks, Units, patch_units, pixel_units, region_units
+from nasbench.faithfulness.packed import PackedMasks
 from nasbench.faithfulness.relevance import (
     CURVES,
     CurvesFound,
@@ -112,8 +113,8 @@ class _Ready:
             int(logits.argmax()) == one.target,
         )
 
-    def job(self, graph: BatchGraph, masks: NDArray[np.bool_], *, by_regions: bool) -> Job:
-        """Masks (M, H, W) of this image."""
+    def job(self, graph: BatchGraph, masks: Masks | PackedMasks, *, by_regions: bool) -> Job:
+        """Masks of this image."""
         labels = torch.from_numpy(self.units.labels) if by_regions else None
         return Job(self.image, graph.batch[self.one.image].id, self.target, masks, labels)
 
@@ -184,7 +185,7 @@ def _empties(graph: BatchGraph, cell: Cell) -> Tensor:
 
 
 def _scored_masks(
-    graph: BatchGraph, cell: Cell, ready: Sequence[_Ready], masks: Sequence[NDArray[np.bool_]]
+    graph: BatchGraph, cell: Cell, ready: Sequence[_Ready], masks: Sequence[Masks | PackedMasks]
 ) -> list[Floats]:
     """Terms of each image's masks; images and steps share batches."""
     regions = by_regions(cell)

@@ -116,7 +116,11 @@ def test_each_mask_is_evaluated_once():
     lerf = order_of(scores, units, "lerf")
     orders = [lerf, lerf.reversed(), random_order(units, seed=0, image="a"), order_of(-scores, units, "morf")]
     pairs = [(order, points_of(order)) for order in orders]
-    masks, where = distinct_masks(pairs)
+    packed, where = distinct_masks(pairs)
+    masks = np.asarray(packed)
+    assert packed.removed().tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert np.array_equal(packed[1:3], masks[1:3])
+    assert np.array_equal(packed.chosen(packed.removed() > 3), masks[masks.sum(axis=(1, 2)) > 3])
     assert len({mask.tobytes() for mask in masks}) == len(masks)
     # 6 of LeRF, 4 new of MoRF, 8 new of the random order at most; the last is LeRF again.
     assert len(masks) == len({m.tobytes() for o, p in pairs for m in removed_masks(o, p.groups)}) <= 18

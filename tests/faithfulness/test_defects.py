@@ -119,7 +119,7 @@ def test_tied_pixels_are_not_removed_under_the_name_of_a_few():
     units = pixel_units((SIDE, SIDE))
     metric = RelevanceCurves(steps=None, fractions=(0.05, 0.2, 0.5, 0.8), orders=("lerf", "morf"))
     plan = RelevancePlan.of_map(metric, values.reshape(SIDE, SIDE), units, "", by_regions=False)
-    shares = plan.masks.mean(axis=(1, 2))
+    shares = np.asarray(plan.masks).mean(axis=(1, 2))
     zeros = 1 - 18 / 256
     assert sorted(set(np.round(shares, 9))) == pytest.approx([13 / 256, 18 / 256, zeros])
     ((_, lerf),), ((_, morf),) = plan.orders["lerf"], plan.orders["morf"]

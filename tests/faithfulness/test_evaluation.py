@@ -104,7 +104,7 @@ def test_a_linear_network_loses_what_is_removed_and_nothing_else(imputer, fill, 
     for job, terms in zip(jobs, evaluate(forward, jobs, imputer, max_batch=max_batch), strict=True):
         full = float((job.image.double() * weights).sum())
         drop = weights * (job.image.double() - torch.tensor(fill, dtype=torch.float64)[:, None, None])
-        for mask, (own, others) in zip(job.masks, terms, strict=True):
+        for mask, (own, others) in zip(np.asarray(job.masks), terms, strict=True):
             lost = sum(float(drop[:, y, x].sum()) for y, x in np.argwhere(mask))
             assert own == pytest.approx(full - lost, abs=1e-6)
             assert others == 0
