@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,9 +56,12 @@ class Relevance:
             asked = replace(cell, config={**cell.config, "target": "prediction"})
         metric: RelevanceCurves | LatticeScores = graph.parts.get("metric", cell.config["metric"])
         ready: list[_Ready] = []
+        places: list[_Place] = []
         found: list[list[Result]] = [[] for _ in graph.batch]
         for one in explained(graph, asked, truth):
             reason, without_meaning = _refusal(graph, cell, one)
+            if not reason and one.target is not None and _can_be_removed(graph, cell, one.image):
+                places.append((one.image, one.target))
             if one.map is None:
                 found[one.image].append(unscored(asked, one))
             elif reason:
@@ -67,12 +70,16 @@ class Relevance:
             else:
                 ready.append(_Ready.of(graph, cell, one))
         if isinstance(metric, RelevanceCurves):
-            results = _curves(graph, asked, metric, ready)
+            results = _curves(graph, asked, metric, ready, places)
         else:
-            results = _lattices(graph, asked, metric, ready)
+            results = _lattices(graph, asked, metric, ready, places)
         for one_ready, result in zip(ready, results, strict=True):
             found[one_ready.one.image].append(result)
         return found
+
+
+# An image of the batch, and the class whose score is watched.
+_Place = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +88,6 @@ class _Ready:
 
     Attributes:
         one: the explanation.
-        image: (3, H, W).
         units: what is removed as a whole.
         values: (H, W) the map on the view's grid.
         target: the class whose score is watched.
@@ -90,7 +96,6 @@ class _Ready:
     """
 
     one: Explained
-    image: Tensor
     units: Units
     values: NDArray[np.floating]
     target: int
@@ -105,7 +110,6 @@ class _Ready:
         logits = graph.features(cell).logits[one.image]
         return cls(
             one,
-            graph.pixels(cell, size)[one.image],
             _units(graph, cell, one.image),
             one.map if one.map.shape == size else keep_equal(upsample(one.map, size), one.map),
             one.target,
@@ -113,10 +117,9 @@ class _Ready:
             int(logits.argmax()) == one.target,
         )
 
-    def job(self, graph: BatchGraph, masks: Masks | PackedMasks, *, by_regions: bool) -> Job:
-        """Masks of this image."""
-        labels = torch.from_numpy(self.units.labels) if by_regions else None
-        return Job(self.image, graph.batch[self.one.image].id, self.target, masks, labels)
+    @property
+    def place(self) -> _Place:
+        return self.one.image, self.target
 
 
 def by_regions(cell: Cell) -> bool:
@@ -184,19 +187,36 @@ def _empties(graph: BatchGraph, cell: Cell) -> Tensor:
     return empties
 
 
+def _can_be_removed(graph: BatchGraph, cell: Cell, i: int) -> bool:
+    """Whether an image has units: regions may be missing."""
+    return not by_regions(cell) or graph.regions(cell)[i].labels is not None
+
+
 def _scored_masks(
-    graph: BatchGraph, cell: Cell, ready: Sequence[_Ready], masks: Sequence[Masks | PackedMasks]
+    graph: BatchGraph, cell: Cell, places: Sequence[_Place], masks: Sequence[Masks | PackedMasks]
 ) -> list[Floats]:
-    """Terms of each image's masks; images and steps share batches."""
-    regions = by_regions(cell)
-    jobs = [one.job(graph, own, by_regions=regions) for one, own in zip(ready, masks, strict=True)]
+    """Terms of each place's masks; images and steps share batches."""
+    jobs = [_job(graph, cell, place, own) for place, own in zip(places, masks, strict=True)]
     with graph.report.timed("removal"):
         return evaluate(
             _forward(graph, cell), jobs, _imputer(graph, cell), max_batch=graph.settings.max_batch
         )
 
 
-def _curves(graph: BatchGraph, cell: Cell, metric: RelevanceCurves, ready: Sequence[_Ready]) -> list[Result]:
+def _job(graph: BatchGraph, cell: Cell, place: _Place, masks: Masks | PackedMasks) -> Job:
+    i, target = place
+    image = graph.pixels(cell, graph.classifier(cell).input_size)[i]
+    labels = torch.from_numpy(_units(graph, cell, i).labels) if by_regions(cell) else None
+    return Job(image, graph.batch[i].id, target, masks, labels)
+
+
+def _curves(
+    graph: BatchGraph,
+    cell: Cell,
+    metric: RelevanceCurves,
+    ready: Sequence[_Ready],
+    places: Sequence[_Place],
+) -> list[Result]:
     regions = by_regions(cell)
     with graph.report.timed("orders"):
         plans = [
@@ -205,14 +225,16 @@ def _curves(graph: BatchGraph, cell: Cell, metric: RelevanceCurves, ready: Seque
             )
             for one in ready
         ]
-    terms = _scored_masks(graph, cell, ready, [plan.masks for plan in plans])
+    terms = _scored_masks(graph, cell, [one.place for one in ready], [plan.masks for plan in plans])
+    random = _random(graph, cell, metric, places) if ready and "random" in metric.orders else {}
     results = []
     for one, plan, own in zip(ready, plans, terms, strict=True):
         empty = terms_of(_empties(graph, cell)[one.one.image][None], one.target)[0]
         try:
             found = plan.curves(metric, own, one.full, empty)
-            if "random" in metric.orders:
-                found = found.and_(_random(graph, cell, metric, one, empty))
+            if one.place in random:
+                drawn, scored_ones = random[one.place]
+                found = found.and_(drawn.curves(metric, scored_ones, one.full, empty))
             scores = _curve_scores(metric, found)
         except ValueError as error:
             results.append(replace(unscored(cell, one.one), failed=str(error)))
@@ -222,19 +244,25 @@ def _curves(graph: BatchGraph, cell: Cell, metric: RelevanceCurves, ready: Seque
 
 
 def _random(
-    graph: BatchGraph, cell: Cell, metric: RelevanceCurves, one: _Ready, empty: Floats
-) -> CurvesFound:
-    """Curves of random orders: one evaluation for all maps over the same units."""
+    graph: BatchGraph, cell: Cell, metric: RelevanceCurves, places: Sequence[_Place]
+) -> Mapping[_Place, tuple[RelevancePlan, Floats]]:
+    """Random orders and their terms: one evaluation for all maps over the same units.
 
-    def compute() -> tuple[RelevancePlan, Floats]:
-        plan = RelevancePlan.of_random(
-            metric, one.units, graph.batch[one.one.image].id, by_regions=by_regions(cell)
-        )
-        return plan, _scored_masks(graph, cell, [one], [plan.masks])[0]
+    Of all places, those whose map has failed too, so that no map decides what the others' passes see.
+    """
+
+    def compute() -> Mapping[_Place, tuple[RelevancePlan, Floats]]:
+        regions = by_regions(cell)
+        plans = [
+            RelevancePlan.of_random(metric, _units(graph, cell, i), graph.batch[i].id, by_regions=regions)
+            for i, _ in places
+        ]
+        terms = _scored_masks(graph, cell, places, [plan.masks for plan in plans])
+        return dict(zip(places, zip(plans, terms, strict=True), strict=True))
 
     key = ["random curves", cell.config["metric"], cell.config["imputer"], *_units_key(graph, cell)]
-    plan, terms = graph.once([*key, one.one.image, one.target], compute)
-    found: CurvesFound = plan.curves(metric, terms, one.full, empty)
+    found: Mapping[_Place, tuple[RelevancePlan, Floats]]
+    found = graph.once([*key, [list(place) for place in places]], compute)
     return found
 
 
@@ -258,16 +286,23 @@ def _curve_scores(metric: RelevanceCurves, found: CurvesFound) -> list[Score]:
     return [*scores, Score("full", found.full, "", {}), Score("empty", found.empty, "", {})]
 
 
-def _lattices(graph: BatchGraph, cell: Cell, metric: LatticeScores, ready: Sequence[_Ready]) -> list[Result]:
+def _lattices(
+    graph: BatchGraph,
+    cell: Cell,
+    metric: LatticeScores,
+    ready: Sequence[_Ready],
+    places: Sequence[_Place],
+) -> list[Result]:
+    most = min(metric.regions, MAX_REGIONS)
+    many = [place for place in places if _units(graph, cell, place[0]).count > most]
     results = []
     for one in ready:
-        few = one.units.count <= min(metric.regions, MAX_REGIONS)
         try:
-            if few:
+            if one.units.count <= most:
                 terms = _subsets(graph, cell, one)
                 scores = _lattice_scores(metric, metric.of_subsets(terms, one.values, one.units), terms)
             else:
-                scores = _sampled_scores(graph, cell, metric, one)
+                scores = _sampled_scores(graph, cell, metric, one, _sampled(graph, cell, metric, many))
         except ValueError as error:
             results.append(replace(unscored(cell, one.one), failed=str(error)))
             continue
@@ -288,19 +323,34 @@ def _said(name: str, said: Said, **conventions: str) -> Score:
     return Score(name, said.value, said.reason, {**conventions, **about}, said.curve)
 
 
-def _sampled_scores(graph: BatchGraph, cell: Cell, metric: LatticeScores, one: _Ready) -> list[Score]:
-    sample = graph.batch[one.one.image].id
+def _sampled(
+    graph: BatchGraph, cell: Cell, metric: LatticeScores, places: Sequence[_Place]
+) -> Mapping[_Place, tuple[Visits, Floats]]:
+    """Sampled orders and the terms of the subsets they pass: as `_random`."""
 
-    def compute() -> tuple[Visits, Floats]:
-        drawn = visits(metric.drawn(one.units, sample))
-        masks = drawn.masks(np.arange(len(drawn.subsets)))
-        return drawn, _scored_masks(graph, cell, [one], [masks])[0]
+    def compute() -> Mapping[_Place, tuple[Visits, Floats]]:
+        drawn = [visits(metric.drawn(_units(graph, cell, i), graph.batch[i].id)) for i, _ in places]
+        masks = [own.masks(np.arange(len(own.subsets))) for own in drawn]
+        terms = _scored_masks(graph, cell, places, masks)
+        return dict(zip(places, zip(drawn, terms, strict=True), strict=True))
 
     key = ["sampled orders", cell.config["metric"], cell.config["imputer"], *_units_key(graph, cell)]
-    drawn, terms = graph.once([*key, one.one.image, one.target], compute)
-    own = metric.own_orders(one.values, one.units, sample)
+    found: Mapping[_Place, tuple[Visits, Floats]]
+    found = graph.once([*key, [list(place) for place in places]], compute)
+    return found
+
+
+def _sampled_scores(
+    graph: BatchGraph,
+    cell: Cell,
+    metric: LatticeScores,
+    one: _Ready,
+    sampled: Mapping[_Place, tuple[Visits, Floats]],
+) -> list[Score]:
+    drawn, terms = sampled[one.place]
+    own = metric.own_orders(one.values, one.units, graph.batch[one.one.image].id)
     own_terms, missing = reused_terms(own, drawn, terms)
-    own_terms[missing] = _scored_masks(graph, cell, [one], [own.masks(missing)])[0]
+    own_terms[missing] = _scored_masks(graph, cell, [one.place], [own.masks(missing)])[0]
     said = metric.of_samples(drawn, terms, own, own_terms)
     why = f"{one.units.count} regions: over {min(metric.regions, MAX_REGIONS)}, orders are sampled"
     names = [*SAMPLED, *(name for name in metric.titles() if name != "correct")]
@@ -320,7 +370,7 @@ def _subsets(graph: BatchGraph, cell: Cell, one: _Ready) -> Floats:
         if np.array_equal(kept.get("labels", ()), one.units.labels):
             return np.asarray(kept["terms"], dtype=np.float64)
         masks = subset_masks(one.units, np.arange(1 << one.units.count))
-        terms = _scored_masks(graph, cell, [one], [masks])[0]
+        terms = _scored_masks(graph, cell, [one.place], [masks])[0]
         about = canonical_json({**parts, "sample": sample, "target": one.target})
         labels = one.units.labels.astype(np.uint16)
         graph.keep("lattices", name, {"terms": terms, "labels": labels, "about": np.array(about)})

@@ -11,12 +11,13 @@ import pytest
 from nasbench.faithfulness.orders import order_of, region_units, unit_scores
 from nasbench.faithfulness.sampled import sampled_orders
 from nasbench.models import Classifier
+from nasbench.run.forward import bounded_logits
 from nasbench.run.plan import UNIT_SAMPLES
 from nasbench.run.task import run_task
 from nasbench.saliency.controls import UniformRandom
 from nasbench.segment.controls import grid_labels
 from tests.support.explain import names, rows
-from tests.support.removal import SIZE, tiny_lerf, undrawn  # noqa: F401 - a fixture
+from tests.support.removal import SIZE, save_maps, tiny_lerf, undrawn  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -175,6 +176,51 @@ def test_each_image_is_forwarded_once_and_its_empty_one_and_random_orders_too(ru
             assert all(len(values) == 1 for values in by_imputer.values()), "one for all methods"
             if name == "full":
                 assert len({value for values in by_imputer.values() for value in values}) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "inner"),
+    [(("metric.orders=[random]", "metric.names=[]", "metric.steps=4"), 3), (("metric=lattice",), None)],
+)
+def test_images_and_steps_share_passes(run, monkeypatch, more, inner):
+    """Twelve images, sixteen at most in a pass: as few passes as their sum allows."""
+    sizes = []
+
+    def counted(classifier, images):
+        sizes.append(len(images))
+        return bounded_logits(classifier, images)
+
+    monkeypatch.setattr("nasbench.run.relevance.bounded_logits", counted)
+    units = () if inner else ("segmenter=grid", "segmenter.n=12", "metric.samples=3")
+    run(*tiny_lerf("saliency=random", "target=3", *units, *more, "--out", "out"))
+    if inner:
+        assert sizes == [16, 16, 4, 12]  # three steps of twelve images, then their empty ones
+    else:
+        # What sampled orders pass is shared by all maps, and fills passes across images.
+        first = sizes.index(next(size for size in sizes if size < 16))
+        assert first >= 12
+
+
+def test_a_map_that_fails_changes_nothing_for_the_others(run, tmp_path):
+    """Random orders are scored for all images together, whichever of them a map explains."""
+
+    def make(place):
+        values = np.random.default_rng(place).random((7, 7))
+        values[3, 3] = np.nan if place in (0, 5) else values[3, 3]
+        return values
+
+    maps = save_maps(tmp_path / "maps", make)
+    both = [maps[0].replace("saliency=", "saliency=centre,"), *maps[1:]]
+    args = ("target=3", "metric.steps=3", "metric.score=log_odds")
+    run(*tiny_lerf("saliency=centre", *args, "--out", "alone"))
+    run(*tiny_lerf(*both, *args, "--out", "both"))
+    ours = {(r["sample"], r["metric"]): r for r in rows(tmp_path / "both", saliency="centre")}
+    for row in rows(tmp_path / "alone"):
+        assert ours[row["sample"], row["metric"]] == row
+    random = {row["sample"]: row["value"] for row in rows(tmp_path / "alone", metric="auc_random")}
+    others = rows(tmp_path / "both", saliency="precomputed", metric="auc_random", status="ok")
+    assert len(others) == 10
+    assert all(random[row["sample"]] == row["value"] for row in others)
 
 
 def test_a_lattice_is_scored_once_for_all_methods(run, tmp_path, seen):
