@@ -9,6 +9,7 @@ import torch
 import nasbench
 from nasbench.errors import UsageError
 from nasbench.faithfulness.imputers import Zero
+from nasbench.faithfulness.relevance import RelevanceCurves
 from nasbench.models import load_classifier
 
 
@@ -106,6 +107,23 @@ def test_maps_that_are_no_maps_are_refused(classifier, x, maps):
         nasbench.lerf(classifier, x, maps[:2])
     with pytest.raises(ValueError, match="NaN"):
         nasbench.lerf(classifier, x, torch.full((3, 7, 7), float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("srg", "measure srg needs the curve morf among orders; there are lerf, random"),
+        ("aopc", "measure aopc needs the curve morf"),
+        ("auc", "there is no measure auc; choose of srg, abpc, aopc"),
+        (["srg"], "there is no measure"),
+    ],
+)
+def test_a_measure_without_its_curves_says_what_is_missing(classifier, x, maps, name, message):
+    (found,) = nasbench.lerf(classifier, x[:1], maps[:1], orders=("lerf", "random"), steps=2)
+    with pytest.raises(UsageError, match=message):
+        found.measure(name, RelevanceCurves())
+    assert found.measure("insertion", RelevanceCurves()) == pytest.approx(found.areas("lerf")[0])
+    assert found.measure("irof", RelevanceCurves()) is None
 
 
 def test_a_flat_map_stays_flat_on_the_way_to_the_images_grid(classifier, x):

@@ -250,9 +250,18 @@ class CurvesFound:
         return curves[0] if len(curves) == 1 else mean_curve(curves)
 
     def measure(self, name: str, metric: RelevanceCurves) -> float | None:
-        """One of `DERIVED`, the mean over seeds; None where it has no meaning, for pixels `irof`."""
+        """One of `DERIVED`, the mean over seeds; None where it has no meaning, for pixels `irof`.
+
+        Raises UsageError: there is no such measure, or a curve that it needs was not asked for.
+        """
+        if name not in DERIVED:
+            raise UsageError(f"there is no measure {name}; choose of {', '.join(DERIVED)}")
         if name == "irof" and not self.by_regions:
             return None
+        missing = [which for which in _NEEDS[name] if which not in self.curves]
+        if missing:
+            there = ", ".join(self.curves) or "none"
+            raise UsageError(f"measure {name} needs the curve {missing[0]} among orders; there are {there}")
         pairs = zip(*(self.curves[which] for which in _NEEDS[name]), strict=True)
         values = [_measured(name, metric, *curves) for curves in pairs]
         kept = [value for value in values if value is not None]
