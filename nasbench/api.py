@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nasbench.arguments import (
+    check_tensor,
+    classifier_for,
+    imputer_of,
+    known_options,
+    max_batch_of,
+    method_of,
+    said,
+    targets_for,
+    typed_options,
+)
 from nasbench.errors import SaliencyError, UsageError
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
-from nasbench.faithfulness.guarded import guarded
-from nasbench.faithfulness.imputers import IMPUTERS, Imputer
+from nasbench.faithfulness.imputers import Imputer
 from nasbench.faithfulness.orders import Masks, Units, pixel_units, region_units
 from nasbench.faithfulness.packed import PackedMasks
 from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan, keep_equal
@@ -23,7 +31,6 @@ from nasbench.models import Classifier
 from nasbench.saliency.base import Batch, Saliency
 from nasbench.saliency.passes import in_chunks
 from nasbench.saliency.regions import superpixelify
-from nasbench.saliency.registry import make_method
 from nasbench.segment.base import Views
 from nasbench.segment.nas import Nas
 
@@ -43,13 +50,16 @@ def nas(model: Classifier | nn.Module, x: Tensor, k: int = 5, **options: Any) ->
         Labels (B, H, W) int64, contiguous from 0 in each image, on x's device.
 
     Raises:
-        UsageError: an option out of range or not served here, or a network without accessible stages.
+        UsageError: an unknown option, one of another type, out of range or not served here, or a network
+            without accessible stages.
         SegmentationError: activations that are NaN or infinite.
-        ValueError: x is not such a batch.
+        ValueError: x is not of this shape and type (arrays are not converted).
     """
-    _check_served(options)
-    classifier = _classifier(model, x)
-    segmenter = Nas(k=k, **options)
+    known_options("nas", Nas, options)
+    typed = typed_options("nas", Nas, {"k": k, **options})
+    _check_served(typed)
+    segmenter = Nas(**typed)
+    classifier = classifier_for(model, x)
     views = Views(_ids(x), x)
     features = classifier.features(x) if segmenter.uses_features else None
     return segmenter(views, features).to(x.device)
@@ -78,7 +88,7 @@ def explain(
         method: a name as in `nasbench ls saliency`.
         regions: labels (B, H, W) int64, contiguous from 0 in each image, of which each takes the mean of the
             map in it, upsampled to their grid; None leaves the map as it is.
-        truth: (B, H, W) bool, the object; for `oracle` alone.
+        truth: (B, H, W) bool, the object, on x's grid; for `oracle` alone.
         max_batch: images in one pass at most, whatever multiplies them.
         options: of the method, as in `configs/saliency/<method>.yaml`. In place of an image's id a seed goes
             with its place in x.
@@ -89,15 +99,17 @@ def explain(
 
     Raises:
         UsageError: an unknown method or option, an option out of range, a target beyond the model's classes,
-            or a method that has no meaning for this network.
+            a method that has no meaning for this network, or a network without accessible stages.
         SaliencyError: an image that cannot be explained, or whose map is NaN or infinite.
-        ValueError: x, targets or regions are not of these shapes and types.
+        ValueError: x, targets, regions or truth are not of these shapes and types (arrays are not converted,
+            targets apart).
+        RunError: one image does not fit into memory.
     """
-    saliency = make_method(method, **options)
-    classifier = _classifier(model, x)
-    if max_batch < 1:
-        raise UsageError(f"max_batch={max_batch} must be at least 1")
-    targets = _targets(classifier, x, target, max_batch)
+    saliency = method_of(method, options)
+    max_batch = max_batch_of(max_batch)
+    classifier = classifier_for(model, x)
+    targets = targets_for(classifier, x, target, max_batch)
+    _check_regions(regions, truth, x)
     reason = saliency.unsupported(classifier)
     if reason is not None:
         raise UsageError(f"{method}: {reason}")
@@ -129,7 +141,8 @@ def lerf(
         x: (B, 3, H, W) float RGB in [0, 1], at the size the model reads.
         maps: (B, h, w) raw maps; upsampled bilinearly where they are smaller than x.
         labels: (B, H, W) int64, regions, contiguous from 0 in each image, which are removed as a whole in the
-            order of their means; None removes pixels.
+            order of their means; None removes pixels. An image of one region has curves of both ends alone,
+            the same for every map; on the command line it is a row with status `error`.
         target: the class whose score is watched: one for all images, or one each; None is what the model
             predicts.
         imputer: what takes the place of what is removed: a name of `nasbench.faithfulness.imputers.IMPUTERS`
@@ -143,17 +156,20 @@ def lerf(
         `areas(kind)`, `full` and `empty`; `measure(name, RelevanceCurves(...))` has SRG and the others.
 
     Raises:
-        UsageError: an unknown imputer or option, an option out of range, a target beyond the classes.
-        ValueError: x, maps, labels or targets are not of these shapes and types, maps are not finite, or the
+        UsageError: an unknown imputer or option, the class of an imputer in place of one, an option of
+            another type or out of range, a target beyond the classes, or a network without accessible
+            stages. `measure` raises it for a name or a curve that is
+            not there.
+        ValueError: x, maps, labels or targets are not of these shapes and types (arrays are not converted,
+            targets apart), maps are not finite, or the
             network's outputs are NaN or infinite.
         RunError: an imputer of the caller's fails, or breaks the contract of `Imputer`.
     """
     metric = _metric(options)
-    classifier = _classifier(model, x)
-    if max_batch < 1:
-        raise UsageError(f"max_batch={max_batch} must be at least 1")
-    filler = _imputer(imputer)
-    targets = _targets(classifier, x, target, max_batch).tolist()
+    max_batch = max_batch_of(max_batch)
+    classifier = classifier_for(model, x)
+    filler = imputer_of(imputer)
+    targets = targets_for(classifier, x, target, max_batch).tolist()
     images = x.detach().float().cpu()
     values = _on_grid(maps, images)
     units = _units(labels, images)
@@ -185,29 +201,33 @@ def lerf(
     return found
 
 
+def _check_regions(regions: Tensor | None, truth: Tensor | None, x: Tensor) -> None:
+    """Before any pass; whether regions are contiguous is seen later. Raises ValueError."""
+    shape = (len(x), int(x.shape[2]), int(x.shape[3]))
+    if regions is not None:
+        expected = f"an int64 tensor (B, H, W) of {len(x)} images"
+        check_tensor("regions are", regions, expected, shape=(len(x), None, None), dtype=torch.int64)
+    if truth is not None:
+        check_tensor(
+            "truth is", truth, f"a bool tensor (B, H, W), here {shape}", shape=shape, dtype=torch.bool
+        )
+
+
 def _metric(options: dict[str, Any]) -> RelevanceCurves:
     """The metric without derived measures, which the caller takes. Raises UsageError naming the option."""
-    known = {field.name for field in fields(RelevanceCurves)} - {"names"}
-    for key in options:
-        if key not in known:
-            raise UsageError(f"lerf: unknown option {key}; choose of {', '.join(sorted(known))}")
-    if options.get("fractions") is not None:
-        options = {"steps": None, **options}
-    return RelevanceCurves(names=(), **options)
-
-
-def _imputer(given: str | Imputer) -> Imputer:
-    if not isinstance(given, str):
-        return guarded(given)
-    if given not in IMPUTERS:
-        raise UsageError(f"imputer={given}: choose of {', '.join(IMPUTERS)}")
-    return IMPUTERS[given]()
+    known_options("lerf", RelevanceCurves, options, without=["names"])
+    typed = typed_options("lerf", RelevanceCurves, options)
+    if typed.get("fractions") is not None:
+        typed = {"steps": None, **typed}
+    return RelevanceCurves(names=(), **typed)
 
 
 def _on_grid(maps: Tensor, images: Tensor) -> list[np.ndarray[Any, np.dtype[np.floating]]]:
     """Each map (H, W) on the images' grid. Raises ValueError."""
-    if maps.ndim != 3 or len(maps) != len(images) or not maps.is_floating_point():  # noqa: PLR2004
-        raise ValueError(f"maps are {maps.dtype} {tuple(maps.shape)}; expected floating point (B, h, w)")
+    shape = (len(images), None, None)
+    check_tensor("maps are", maps, f"a floating-point tensor (B, h, w) of {len(images)} images", shape=shape)
+    if maps.numel() == 0:
+        raise ValueError(f"maps are {said(maps)}: they hold no value")
     size = (int(images.shape[2]), int(images.shape[3]))
     given = [np.asarray(one.numpy()) for one in maps.detach().float().cpu()]
     return [one if one.shape == size else keep_equal(upsample(one, size), one) for one in given]
@@ -218,8 +238,13 @@ def _units(labels: Tensor | None, images: Tensor) -> list[Units]:
     size = (int(images.shape[2]), int(images.shape[3]))
     if labels is None:
         return [pixel_units(size)] * len(images)
-    if labels.dtype != torch.int64 or tuple(labels.shape) != (len(images), *size):
-        raise ValueError(f"labels are {labels.dtype} {tuple(labels.shape)}; expected int64 (B, H, W)")
+    shape = (len(images), *size)
+    check_tensor(
+        "labels are", labels, f"an int64 tensor (B, H, W), here {shape}", shape=shape, dtype=torch.int64
+    )
+    # A stray number must not ask for as many regions.
+    if int(labels.max()) >= size[0] * size[1]:
+        raise ValueError(f"labels reach {int(labels.max())}; an image has {size[0] * size[1]} pixels")
     return [region_units(one.cpu().numpy()) for one in labels]
 
 
@@ -231,30 +256,6 @@ def _maps(saliency: Saliency, classifier: Classifier, batch: Batch) -> Tensor:
             f"{saliency.method.name}: the map of image {broken[0]} holds NaN or infinite values"
         )
     return maps
-
-
-def _targets(
-    classifier: Classifier, x: Tensor, target: int | Sequence[int] | Tensor | None, max_batch: int
-) -> Tensor:
-    """(B,) int64 on the CPU. Raises UsageError for a class beyond the model's, ValueError for others."""
-    if target is None:
-        with torch.no_grad():
-            return in_chunks(classifier.logits, x, max_batch=max_batch).argmax(dim=1).cpu()
-    given = torch.as_tensor(target).cpu()
-    if given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
-        raise ValueError(f"targets are {given.dtype}; expected whole numbers")
-    if given.ndim > 1 or (given.ndim == 1 and len(given) != len(x)):
-        raise ValueError(
-            f"targets have shape {tuple(given.shape)}; expected one, or one for each of {len(x)}"
-        )
-    targets = given.to(torch.int64).expand(len(x)).contiguous()
-    classes = classifier.num_classes
-    for i, c in enumerate(targets.tolist()):
-        if not 0 <= c < classes:
-            raise UsageError(
-                f"target {c} of image {i} is beyond the model's {classes} classes (0 to {classes - 1})"
-            )
-    return targets
 
 
 def _check_served(options: dict[str, Any]) -> None:
@@ -272,32 +273,3 @@ def _check_served(options: dict[str, Any]) -> None:
 
 def _ids(x: Tensor) -> tuple[str, ...]:
     return tuple(str(i) for i in range(len(x)))
-
-
-def _classifier(model: Classifier | nn.Module, x: Any) -> Classifier:
-    """The model as a Classifier that reads x. Raises ValueError where x is no batch for it."""
-    if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():  # noqa: PLR2004
-        kind = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"x is {kind}; expected floating point (B, 3, H, W) in [0, 1]")
-    if len(x) == 0:
-        raise ValueError("x holds no image")
-    classifier = model if isinstance(model, Classifier) else _wrapped(model, x)
-    if tuple(x.shape[2:]) != tuple(classifier.input_size):
-        sizes = [f"{h}×{w}" for h, w in (x.shape[2:], classifier.input_size)]
-        raise ValueError(f"x is of {sizes[0]} pixels; {classifier.name} reads {sizes[1]}")
-    return classifier
-
-
-def _wrapped(module: nn.Module, x: Tensor) -> Classifier:
-    cfg = getattr(module, "pretrained_cfg", {}) or {}
-    device = next(module.parameters()).device
-    size = (int(x.shape[-2]), int(x.shape[-1]))
-    classifier = Classifier(
-        copy.deepcopy(module).cpu().float(),
-        name=type(module).__name__,
-        input_size=size,
-        mean=cfg.get("mean", (0.0, 0.0, 0.0)),
-        std=cfg.get("std", (1.0, 1.0, 1.0)),
-        weights_source="in memory",
-    )
-    return classifier.to(device)

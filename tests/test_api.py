@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,9 @@ def test_regions_of_bare_pixels_cost_no_forward(classifier, x, monkeypatch):
         ({"average": ["flip"]}, "nas(average=['flip']) needs more than one pass"),
         ({"scope": "class", "centroids": "c"}, "nas(scope='class') needs more than one pass"),
         ({"k": 0}, "segmenter.k=0 must be at least 1"),
+        ({"k": "5"}, "nas: k='5' is not of type int"),
+        ({"stages": 2}, "nas: stages=2 is not of type Sequence[int]"),
+        ({"stage": [2]}, "nas: unknown option stage; choose of average, centroids"),
     ],
 )
 def test_what_regions_in_memory_cannot_serve_is_refused(classifier, x, options, message):
@@ -114,6 +118,28 @@ def test_maps_that_are_stored_are_read_by_place(classifier, x, tmp_path):
     assert np.array_equal(maps.numpy(), stored)
 
 
+class NoParameters(torch.nn.Module):
+    """What a Classifier asks of a network, without a parameter."""
+
+    num_features = 3
+
+    def forward_intermediates(self, x, **_):
+        return x, [x]
+
+    def forward_head(self, x):
+        return x.mean((2, 3))
+
+    def forward(self, x):
+        return self.forward_head(x)
+
+
+def test_a_network_without_parameters(x):
+    assert nasbench.nas(NoParameters(), x, k=2, stages=[-1]).max() == 1
+    assert len(nasbench.lerf(NoParameters(), x, torch.rand(3, 4, 4), steps=2)) == 3
+    with pytest.raises(UsageError, match="Identity has no `forward_intermediates`"):
+        nasbench.nas(torch.nn.Identity(), x)
+
+
 def test_maps_of_a_timm_network_which_is_left_as_it_was(x):
     module = timm.create_model("test_resnet").train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -134,7 +160,11 @@ def test_maps_of_a_timm_network_which_is_left_as_it_was(x):
         (0, "precomputed", {}, "precomputed needs its option 'path'"),
         (0, "ig", {"steps": 0}, "saliency.steps=0 must be a whole number"),
         (0, "gradcam", {"layer": 9}, "gradcam: test_resnet: layer 9 is not a position"),
+        (0, "swag", {"sigma": "a"}, "swag: sigma='a' is not of type float"),
+        (0, ["gradcam"], {}, "method=['gradcam']: give a name"),
         (0, "gradcam", {"max_batch": 0}, "max_batch=0 must be at least 1"),
+        (0, "gradcam", {"max_batch": 2.5}, "max_batch=2.5 must be a whole number"),
+        (0, "gradcam", {"max_batch": True}, "max_batch=True must be a whole number"),
         (1000, "gradcam", {}, "target 1000 of image 0 is beyond the model's 1000 classes (0 to 999)"),
         ([5, -1, 5], "random", {}, "target -1 of image 1 is beyond the model's 1000 classes"),
     ],
@@ -156,10 +186,17 @@ def test_a_method_without_meaning_says_so_by_name(x):
 def test_an_image_that_cannot_be_explained(classifier, x):
     with pytest.raises(SaliencyError, match="no mask or box"):
         nasbench.explain(classifier, x, 0, "oracle")
-    broken = x.clone()
-    broken[1, 0, 0, 0] = float("nan")
-    with pytest.raises(SaliencyError, match="input_x_gradient: the map of image 1 holds NaN"):
-        nasbench.explain(classifier, broken, 0, "input_x_gradient")
+    broken = copy.deepcopy(classifier)
+    broken.module.fc.weight.fill_(float("nan"))
+    with pytest.raises(SaliencyError, match="input_x_gradient: the map of image 0 holds NaN"):
+        nasbench.explain(broken, x, 0, "input_x_gradient")
+
+
+def lerf_alone(model, x):
+    return nasbench.lerf(model, x, torch.rand(3, 8, 8), steps=2)
+
+
+DOORS = pytest.mark.parametrize("function", [nasbench.nas, nasbench.explain, lerf_alone])
 
 
 @pytest.mark.parametrize(
@@ -167,24 +204,53 @@ def test_an_image_that_cannot_be_explained(classifier, x):
     [
         (lambda x: x[0], "x is torch.float32"),
         (lambda x: (255 * x).byte(), "x is torch.uint8"),
-        (lambda x: x.numpy(), "x is ndarray; expected floating point"),
+        (lambda x: x.numpy(), "x is ndarray; expected a floating-point tensor"),
         (lambda x: x[:0], "x holds no image"),
         (lambda x: x[..., :32], "x is of 64×32 pixels; test_resnet reads 64×64"),
     ],
 )
-@pytest.mark.parametrize("function", [nasbench.nas, nasbench.explain])
+@DOORS
 def test_what_is_no_batch(classifier, x, change, message, function):
     with pytest.raises(ValueError, match=message):
         function(classifier, change(x))
 
 
+@DOORS
+def test_what_is_no_model(x, function):
+    with pytest.raises(UsageError, match="model is str; expected a Classifier or a timm network"):
+        function("resnet50", x)
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
-    [([1, 2], r"targets have shape \(2,\)"), (1.5, "whole numbers"), (torch.zeros(3, 1).long(), "shape")],
+    [
+        ([1, 2], r"targets have shape \(2,\)"),
+        (1.5, "whole numbers"),
+        (torch.zeros(3, 1).long(), "shape"),
+        ("3", "targets are '3'; expected whole numbers"),
+        (["cat", "dog", "cat"], "targets are .*; expected whole numbers"),
+        ([[1], [2, 3]], "whole numbers"),
+        (10**30, "whole numbers"),
+    ],
 )
 def test_what_are_no_targets(classifier, x, target, message):
     with pytest.raises(ValueError, match=message):
         nasbench.explain(classifier, x, target, "random")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"regions": np.zeros((3, 64, 64), dtype=np.int64)}, "regions are ndarray; expected an int64 tensor"),
+        ({"regions": torch.zeros(2, 64, 64).long()}, "regions are torch.int64 .*; expected .* of 3 images"),
+        ({"truth": np.ones((3, 64, 64), dtype=bool)}, "truth is ndarray; expected a bool tensor"),
+        ({"truth": torch.ones(3, 8, 8) > 0}, r"truth is torch.bool \(3, 8, 8\)"),
+    ],
+)
+def test_what_are_no_regions_and_no_truth(classifier, x, options, message, monkeypatch):
+    monkeypatch.setattr("nasbench.api._maps", None)  # before anything is paid for
+    with pytest.raises(ValueError, match=message):
+        nasbench.explain(classifier, x, 0, "oracle", **options)
 
 
 def test_unknown_names_are_an_attribute_error():

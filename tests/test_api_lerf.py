@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -93,8 +95,26 @@ def test_a_constant_map_has_a_curve_of_both_ends(classifier, x):
         ({"score": "rank"}, UsageError, "metric.score=rank"),
         ({"target": 5000}, UsageError, "beyond the model's 1000 classes"),
         ({"max_batch": 0}, UsageError, "max_batch=0"),
+        ({"max_batch": 2.5}, UsageError, "max_batch=2.5 must be a whole number"),
+        ({"imputer": None}, UsageError, "imputer=None is no imputer: it has no __call__"),
+        ({"imputer": Zero}, UsageError, r"imputer=Zero is a class; give an instance, Zero\(\)"),
+        ({"imputer": lambda image: image}, UsageError, "is no imputer: it has no fill_for"),
+        ({"steps": 2.5}, UsageError, r"lerf: steps=2.5 is not of type int \| None"),
+        ({"steps": "a"}, UsageError, "lerf: steps='a' is not of type int"),
+        ({"steps": True}, UsageError, "lerf: steps=True is not of type int"),
+        ({"fractions": 0.5}, UsageError, r"lerf: fractions=0.5 is not of type Sequence\[float\]"),
+        ({"fractions": ["a"]}, UsageError, r"lerf: fractions=\['a'\] is not of type"),
+        ({"fractions": np.ones((2, 2))}, UsageError, "lerf: fractions=ndarray is not of type"),
+        ({"seeds": 2.0, "tie": "seeded"}, UsageError, "lerf: seeds=2.0 is not of type int"),
+        ({"draws": "2"}, UsageError, "lerf: draws='2' is not of type int"),
+        ({"seed": 1.5}, UsageError, "lerf: seed=1.5 is not of type int"),
+        ({"orders": "lerf"}, UsageError, r"lerf: orders='lerf' is not of type Sequence\[Literal\['lerf'"),
+        ({"tie": None}, UsageError, r"lerf: tie=None is not of type Literal\['block', 'seeded'\]"),
+        ({"target": "3"}, ValueError, "targets are '3'; expected whole numbers"),
         ({"labels": torch.zeros(3, 8, 8, dtype=torch.int64)}, ValueError, "labels are torch.int64"),
+        ({"labels": np.zeros((3, 64, 64), dtype=np.int64)}, ValueError, "labels are ndarray"),
         ({"labels": torch.ones(3, 64, 64, dtype=torch.int64)}, ValueError, "none is 0"),
+        ({"labels": torch.full((3, 64, 64), 10**15)}, ValueError, "labels reach 1000000000000000"),
     ],
 )
 def test_what_is_refused(classifier, x, maps, options, error, message):
@@ -102,11 +122,35 @@ def test_what_is_refused(classifier, x, maps, options, error, message):
         nasbench.lerf(classifier, x, maps, **options)
 
 
-def test_maps_that_are_no_maps_are_refused(classifier, x, maps):
-    with pytest.raises(ValueError, match="maps are"):
-        nasbench.lerf(classifier, x, maps[:2])
-    with pytest.raises(ValueError, match="NaN"):
-        nasbench.lerf(classifier, x, torch.full((3, 7, 7), float("nan")))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda maps: maps[:2], r"maps are torch.float32 \(2, 8, 8\); expected .* of 3 images"),
+        (lambda maps: maps.long(), "maps are torch.int64"),
+        (lambda maps: maps.numpy(), "maps are ndarray; expected a floating-point tensor"),
+        (lambda maps: maps.tolist(), "maps are list; expected a floating-point tensor"),
+        (lambda maps: maps[:, :0], r"maps are torch.float32 \(3, 0, 8\): they hold no value"),
+        (lambda maps: maps * float("nan"), "NaN"),
+        (lambda maps: maps / 0, "NaN, infinite"),
+    ],
+)
+def test_maps_that_are_no_maps_are_refused(classifier, x, maps, change, message):
+    with pytest.raises(ValueError, match=message):
+        nasbench.lerf(classifier, x, change(maps))
+
+
+def test_numbers_of_other_libraries_are_numbers(classifier, x, maps):
+    four: Any = np.int64(4)
+    given = nasbench.lerf(classifier, x, maps, fractions=np.linspace(0, 1, 3), max_batch=four)
+    for one, other in zip(given, nasbench.lerf(classifier, x, maps, steps=2, max_batch=4), strict=True):
+        assert np.array_equal(one.curves["lerf"][0].scores, other.curves["lerf"][0].scores)
+
+
+def test_an_image_of_one_region_has_curves_of_both_ends(classifier, x, maps):
+    (found, *_) = nasbench.lerf(classifier, x, maps, torch.zeros(3, 64, 64, dtype=torch.int64))
+    for kind in ("lerf", "morf", "random"):
+        assert found.curves[kind][0].removed.tolist() == [0, 1]
+        assert found.areas(kind)[0] == pytest.approx((found.full + found.empty) / 2)
 
 
 @pytest.mark.parametrize(
