@@ -50,10 +50,11 @@ def nas(model: Classifier | nn.Module, x: Tensor, k: int = 5, **options: Any) ->
         Labels (B, H, W) int64, contiguous from 0 in each image, on x's device.
 
     Raises:
-        UsageError: an unknown option, one of another type, out of range or not served here, or a network
-            without accessible stages.
+        UsageError: an unknown option, one of another type, out of range or not served here, a network without
+            accessible stages, or a Classifier whose module is in training mode.
         SegmentationError: activations that are NaN or infinite.
-        ValueError: x is not of this shape and type (arrays are not converted).
+        ValueError: x is not of this shape and type (arrays are not converted), or holds NaN or values outside
+            [0, 1] beyond rounding.
     """
     known_options("nas", Nas, options)
     typed = typed_options("nas", Nas, {"k": k, **options})
@@ -99,10 +100,11 @@ def explain(
 
     Raises:
         UsageError: an unknown method or option, an option out of range, a target beyond the model's classes,
-            a method that has no meaning for this network, or a network without accessible stages.
+            a method that has no meaning for this network, a network without accessible stages, or a
+            Classifier whose module is in training mode.
         SaliencyError: an image that cannot be explained, or whose map is NaN or infinite.
         ValueError: x, targets, regions or truth are not of these shapes and types (arrays are not converted,
-            targets apart).
+            targets apart), or x holds NaN or values outside [0, 1] beyond rounding.
         RunError: one image does not fit into memory.
     """
     saliency = method_of(method, options)
@@ -157,11 +159,11 @@ def lerf(
 
     Raises:
         UsageError: an unknown imputer or option, the class of an imputer in place of one, an option of
-            another type or out of range, a target beyond the classes, or a network without accessible
-            stages. `measure` raises it for a name or a curve that is
+            another type or out of range, a target beyond the classes, a network without accessible stages, or
+            a Classifier whose module is in training mode. `measure` raises it for a name or a curve that is
             not there.
         ValueError: x, maps, labels or targets are not of these shapes and types (arrays are not converted,
-            targets apart), maps are not finite, or the
+            targets apart), x holds NaN or values outside [0, 1] beyond rounding, maps are not finite, or the
             network's outputs are NaN or infinite.
         RunError: an imputer of the caller's fails, or breaks the contract of `Imputer`.
     """

@@ -27,23 +27,30 @@ from nasbench.saliency.base import Saliency
 from nasbench.saliency.passes import in_chunks
 from nasbench.saliency.registry import METHODS, make_method
 
+# How far beyond [0, 1] rounding may take a pixel, as resizing in half precision does.
+_ROUNDING = 1e-3
+
 
 def classifier_for(model: Classifier | nn.Module, x: Any) -> Classifier:
     """The model as a Classifier that reads x; a network is copied, not changed.
 
     Raises:
         ValueError: x is no batch (B, 3, H, W) of floating point in [0, 1], or not of the model's size.
-        UsageError: the model is neither, or has no stages.
+        UsageError: the model is neither, has no stages, or is in training mode.
     """
     check_tensor("x is", x, "a floating-point tensor (B, 3, H, W) in [0, 1]", shape=(None, 3, None, None))
     if x.numel() == 0:
         raise ValueError("x holds no image")
+    _check_range(x)
     if not isinstance(model, (Classifier, nn.Module)):
         raise UsageError(f"model is {type(model).__name__}; expected a Classifier or a timm network")
     classifier = model if isinstance(model, Classifier) else _wrapped(model, x)
     if tuple(x.shape[2:]) != tuple(classifier.input_size):
         sizes = [f"{h}×{w}" for h, w in (x.shape[2:], classifier.input_size)]
         raise ValueError(f"x is of {sizes[0]} pixels; {classifier.name} reads {sizes[1]}")
+    # Batch norms would mix the images of a batch and drift with every call.
+    if any(module.training for module in classifier.module.modules()):
+        raise UsageError(f"{classifier.name} is in training mode; call .module.eval() on the Classifier")
     return classifier
 
 
@@ -168,6 +175,20 @@ def said(value: Any) -> str:
         return "ndarray"
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+
+
+def _check_range(x: Tensor) -> None:
+    """Refuse images that are not in [0, 1]. Raises ValueError saying what came."""
+    images = x.detach().float()
+    low, high = (float(end) for end in images.aminmax())  # NaN where there is one
+    if not (np.isfinite(low) and np.isfinite(high)):
+        image = next(i for i, one in enumerate(images) if not bool(torch.isfinite(one).all()))
+        raise ValueError(f"x holds NaN or infinite values, first in image {image}")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ValueError(
+            f"x lies in [{low:.4g}, {high:.4g}]; expected RGB in [0, 1], to which the network's own mean and "
+            "std are applied inside"
+        )
 
 
 def _wrapped(module: nn.Module, x: Tensor) -> Classifier:

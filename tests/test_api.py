@@ -206,6 +206,12 @@ DOORS = pytest.mark.parametrize("function", [nasbench.nas, nasbench.explain, ler
         (lambda x: (255 * x).byte(), "x is torch.uint8"),
         (lambda x: x.numpy(), "x is ndarray; expected a floating-point tensor"),
         (lambda x: x[:0], "x holds no image"),
+        (lambda x: 255 * x.round(), r"x lies in \[0, 255\]; expected RGB in \[0, 1\]"),
+        (lambda x: 4 * x.round() - 2, r"x lies in \[-2, 2\]"),
+        (lambda x: x.round() + 0.002, r"x lies in \[0.002, 1.002\]"),
+        (lambda x: torch.stack([x[0], x[1] * float("nan")]), "NaN or infinite values, first in image 1"),
+        (lambda x: x / 0, "x holds NaN or infinite values, first in image 0"),
+        (lambda x: x.double() * 1e300, "x holds NaN or infinite values, first in image 0"),
         (lambda x: x[..., :32], "x is of 64×32 pixels; test_resnet reads 64×64"),
     ],
 )
@@ -213,6 +219,23 @@ DOORS = pytest.mark.parametrize("function", [nasbench.nas, nasbench.explain, ler
 def test_what_is_no_batch(classifier, x, change, message, function):
     with pytest.raises(ValueError, match=message):
         function(classifier, change(x))
+
+
+@DOORS
+def test_rounding_may_leave_the_range_of_images(classifier, x, function):
+    for given in (x * 1.0005, x - 0.0005, x.half(), x.bfloat16(), x.double()):
+        assert len(function(classifier, given)) == 3
+
+
+@DOORS
+def test_a_classifier_in_training_mode_is_refused_and_left_alone(classifier, x, function):
+    trained = copy.deepcopy(classifier)
+    trained.module.layer1.train()  # a part is enough
+    before = {name: value.clone() for name, value in trained.module.state_dict().items()}
+    with pytest.raises(UsageError, match="test_resnet is in training mode") as said:
+        function(trained, x)
+    assert "\n" not in str(said.value)
+    assert all(torch.equal(before[name], value) for name, value in trained.module.state_dict().items())
 
 
 @DOORS
