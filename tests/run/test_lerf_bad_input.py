@@ -222,7 +222,7 @@ def test_ctrl_c_keeps_what_is_finished(run, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("nasbench.run.relevance.evaluate", interrupted)
+        patch.setattr("nasbench.run.removal.evaluate", interrupted)
         assert "Resume with: nasbench leRF" in run(*args, code=130).line
     assert names(tmp_path / "out") == []
     run(*args)

@@ -190,7 +190,7 @@ def test_images_and_steps_share_passes(run, monkeypatch, more, inner):
         sizes.append(len(images))
         return bounded_logits(classifier, images)
 
-    monkeypatch.setattr("nasbench.run.relevance.bounded_logits", counted)
+    monkeypatch.setattr("nasbench.run.removal.bounded_logits", counted)
     units = () if inner else ("segmenter=grid", "segmenter.n=12", "metric.samples=3")
     run(*tiny_lerf("saliency=random", "target=3", *units, *more, "--out", "out"))
     if inner:
