@@ -6,8 +6,8 @@ One process, one thread, ResNet-50 at 224 x 224 with random weights (no weight c
 images of smooth noise. "Bare" sends as many ready images through the network in batches of 16. A row of ours
 is all of a curve: ordering, masks, imputation, forwards, areas; LeRF and MoRF of one map, both ends shared.
 Seconds are of this process's processor, so that other processes disturb less; each repeat times everything
-once, in turn, and medians are given. pytorch-grad-cam's ROAD is given the same fractions, one image at a time
-as it asks.
+once, in turn, and medians are given: of seconds, and of the ratios within a repeat, untouched by what slows
+all of it. pytorch-grad-cam's ROAD is given the same fractions, one image at a time as it asks.
 """
 
 from __future__ import annotations
@@ -149,33 +149,40 @@ def grad_cam(
 def table(seconds: dict[str, list[float]], forwards: dict[str, int], args: argparse.Namespace) -> str:
     """The figures in Markdown, the ratio that counts last."""
     medians = {name: statistics.median(found) for name, found in seconds.items()}
+    ratios = {name: within_repeats(seconds, name, "bare") for name in seconds}
+    ratio = {name: statistics.median(found) for name, found in ratios.items()}
     bare_each = medians["bare"] / forwards["bare"]
     about = f"""# Relevance curves: cost
 
 ResNet-50, {SIZE} x {SIZE}, one thread, {args.images} images, {args.steps} steps, LeRF and MoRF of one map;
 medians of {args.repeats} repeats of processor seconds, made by `scripts/bench_lerf.py`. A bare forward takes
-{1000 * bare_each:.0f} ms an image. The ratio is to the bare forwards of as many images as ours needs.
+{1000 * bare_each:.0f} ms an image. The ratio is to the bare forwards of as many images as ours needs, in the
+same repeat; the median of the repeats' ratios is given, below the table too.
 
 | | forwards an image | ms an image | ratio | repeats' ratios |
 |---|---|---|---|---|"""
     lines = [about]
     for name, median in medians.items():
-        ratios = [own / other for own, other in zip(seconds[name], seconds["bare"], strict=True)]
-        shown = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        shown = " ".join(f"{one:.2f}" for one in ratios[name])
         lines.append(
             f"| {name} | {forwards[name] / args.images:.1f} | {1000 * median / args.images:.0f} "
-            f"| {statistics.median(ratios):.2f} | {shown} |"
+            f"| {ratio[name]:.2f} | {shown} |"
         )
     each = {name: count / args.images / (args.steps - 1) for name, count in forwards.items()}
-    slower = medians["grad-cam"] / medians[ROAD]
-    worst = max(medians[name] / medians["bare"] for name in CHEAP)
+    slower = statistics.median(within_repeats(seconds, "grad-cam", ROAD))
+    worst = max(ratio[name] for name in CHEAP)
     end = f"""
 pytorch-grad-cam's ROAD spends {each["grad-cam"]:.1f} forwards a fraction (least and most relevant first),
-ours {each[ROAD]:.1f}, and takes {slower:.1f} times as long at the same fractions.
+ours {each[ROAD]:.1f}, and takes {slower:.2f} times as long at the same fractions.
 
-ratio of zero, mean and blur at most {worst:.2f}, of ROAD {medians[ROAD] / medians["bare"]:.2f}"""
+ratio of zero, mean and blur at most {worst:.2f}, of ROAD {ratio[ROAD]:.2f}"""
     lines.append(end)
     return "\n".join(lines)
+
+
+def within_repeats(seconds: dict[str, list[float]], name: str, other: str) -> list[float]:
+    """How many times as long as another one took, in each repeat."""
+    return [own / beside for own, beside in zip(seconds[name], seconds[other], strict=True)]
 
 
 if __name__ == "__main__":

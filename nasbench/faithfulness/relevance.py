@@ -66,9 +66,9 @@ class RelevanceCurves:
 
     Attributes:
         orders: which curves: `lerf`, `morf`, `random`.
-        steps: equal fractions of the image at which pixels and patches are wanted; regions use all their
-            points. None where `fractions` are given.
-        fractions: the wanted fractions themselves; the ends are always there.
+        steps: equal fractions of the image at which pixels and patches are wanted, 2 or more; regions use all
+            their points. None where `fractions` are given.
+        fractions: the wanted fractions themselves, one between the ends at least; the ends are always there.
         names: measures beside the areas, of `DERIVED`.
         score: what is watched: `probability`, `logit` or `log_odds`.
         tie: `block` or `seeded`, see `nasbench.faithfulness.orders`.
@@ -98,10 +98,7 @@ class RelevanceCurves:
             raise UsageError("metric.orders=[]: choose of lerf, morf, random")
         if (self.steps is None) == (self.fractions is None):
             raise UsageError("metric.steps and metric.fractions: give one, and null for the other")
-        try:
-            self.grid  # noqa: B018 - checks the fractions
-        except ValueError as error:
-            raise UsageError(f"metric: {error}") from error
+        self._check_points()
         for key in ("seeds", "draws"):
             if getattr(self, key) < 1:
                 raise UsageError(f"metric.{key}={getattr(self, key)} must be at least 1")
@@ -111,6 +108,18 @@ class RelevanceCurves:
             missing = [which for which in _NEEDS[name] if which not in self.orders]
             if missing:
                 raise UsageError(f"metric.names: {name} needs {missing[0]} among metric.orders")
+
+    def _check_points(self) -> None:
+        """Refuse a grid of the ends alone; for regions too, whose AOPC and ABPC are read at its steps."""
+        steps, given = self.steps, f"metric.steps={self.steps}"
+        if self.fractions is not None:
+            try:
+                steps = len(self.grid.fractions) - 1
+            except ValueError as error:
+                raise UsageError(f"metric: {error}") from error
+            given = f"metric.fractions=[{', '.join(f'{one:g}' for one in self.fractions)}]"
+        if (steps or 0) <= 1:
+            raise UsageError(f"{given}: gives no point between the ends, at which maps could differ")
 
     @property
     def grid(self) -> StepGrid:

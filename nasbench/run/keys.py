@@ -25,6 +25,13 @@ from nasbench.run.rows import ROW_SCHEMA
 
 # Whose results enter the rows; other versions may give other last bits.
 _NUMERIC = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "timm", "torch")
+# And OpenCV, by the distributions it comes in: we ask for the first, but any of them will do.
+_OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
 
 # Keys whose values are paths, in any group.
 PATH_KEYS = ("root", "labels", "box_table", "weights", "source_weights", "label_map", "centroids", "path")
@@ -46,7 +53,21 @@ SCHEMAS = {
 @cache
 def numeric_versions() -> dict[str, str]:
     """Installed versions of the libraries whose results enter the rows."""
-    return {name: metadata.version(name) for name in _NUMERIC}
+    versions = {name: metadata.version(name) for name in _NUMERIC}
+    return dict(sorted({**versions, "opencv": _opencv_version()}.items()))
+
+
+def _opencv_version() -> str:
+    """Of the distribution that is there, without importing it.
+
+    Of several, every version: they write the same files, and none says which came last. "unknown" where no
+    package manager of Python's put it there.
+    """
+    found = set()
+    for name in _OPENCV:
+        with suppress(metadata.PackageNotFoundError):
+            found.add(metadata.version(name))
+    return " ".join(sorted(found)) or "unknown"
 
 
 def platform_record() -> dict[str, str]:

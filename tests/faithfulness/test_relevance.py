@@ -468,7 +468,11 @@ def around(place):
         ({"tie": "first"}, "metric.tie=first: choose of block, seeded"),
         ({"fractions": (0.1,)}, "metric.steps and metric.fractions: give one"),
         ({"steps": None}, "metric.steps and metric.fractions: give one"),
-        ({"steps": 0}, "metric: steps=0 must be at least 1"),
+        ({"steps": 0}, "metric.steps=0: gives no point between the ends"),
+        ({"steps": 1}, "metric.steps=1: gives no point between the ends, at which maps could differ"),
+        ({"steps": None, "fractions": ()}, "metric.fractions=[]: gives no point between the ends"),
+        ({"steps": None, "fractions": (0, 1.0)}, "metric.fractions=[0, 1]: gives no point between the ends"),
+        ({"steps": None, "fractions": (1,)}, "metric.fractions=[1]: gives no point between the ends"),
         ({"steps": None, "fractions": (0.5, 1.5)}, "metric: the fraction 1.5 is outside [0, 1]"),
         ({"steps": None, "fractions": (0.5, 0.5)}, "metric: a fraction comes twice"),
         ({"seeds": 3}, "metric.seeds=3 is for metric.tie=seeded"),
@@ -481,6 +485,16 @@ def test_options_that_make_no_sense_are_one_line(options, message):
         RelevanceCurves(**options)
     assert message in str(said.value)
     assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("options", [{"steps": 2}, {"steps": None, "fractions": (0.5,)}])
+def test_one_point_between_the_ends_tells_maps_apart(options):
+    metric = RelevanceCurves(**options, names=("srg",), orders=("lerf", "morf"))
+    network, image = make_network(SIDE), make_image()
+    maps = np.random.default_rng(0).standard_normal((2, SIDE, SIDE))
+    found = [found_by(network, image, one, pixel_units((SIDE, SIDE)), metric, Zero()) for one in maps]
+    assert found[0].areas("lerf")[0] != found[1].areas("lerf")[0]
+    assert all(one.measure("srg", metric) != 0 for one in found)
 
 
 def test_conventions_say_what_numbers_rest_on():
