@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nasbench import __version__
 
 # Parts of an environment on which bits depend; the others explain a difference but excuse none.
 _DECISIVE = ("platform", "versions")
-_CPUINFO = Path("/proc/cpuinfo")
 
 # Part -> name -> what it is.
 Environment = Mapping[str, Mapping[str, Any]]
@@ -23,7 +21,7 @@ def environment() -> dict[str, dict[str, Any]]:
     return {
         "nasbench": {"nasbench": __version__},
         "schemas": dict(SCHEMAS),
-        "platform": {**platform_record(), "processor": _processor()},
+        "platform": platform_record(),
         "versions": numeric_versions(),
     }
 
@@ -48,14 +46,3 @@ def same_bits_expected(then: Environment, now: Environment) -> bool:
 def _coarse(name: str, value: Any) -> Any:
     """A Python release repairs and computes nothing else: 3.12.1 and 3.12.4 count as one."""
     return ".".join(str(value).split(".")[:2]) if name == "python" else value
-
-
-def _processor() -> str:
-    """The processor's make and the instructions that PyTorch uses of it: libraries choose kernels by both."""
-    import torch
-
-    make = ""
-    if _CPUINFO.is_file():
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-        make = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{make or 'unknown'}, {torch.backends.cpu.get_cpu_capability()}"

@@ -33,6 +33,9 @@ _OPENCV = (
     "opencv-contrib-python",
 )
 
+_CPUINFO = Path("/proc/cpuinfo")
+_GENERATION = {"cpu family": "family", "model": "model"}
+
 # Keys whose values are paths, in any group.
 PATH_KEYS = ("root", "labels", "box_table", "weights", "source_weights", "label_map", "centroids", "path")
 _OUTSIDE = (*PATH_KEYS, "n")
@@ -82,14 +85,18 @@ def platform_record() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name: libraries choose their kernels by it, and with them the last bits of a sum."""
-    cpuinfo = Path("/proc/cpuinfo")
+    """The processor's name, and its generation, which a virtual machine's name may not tell.
+
+    Libraries choose their kernels by it, and with them the last bits of a sum.
+    """
+    said: dict[str, str] = {}
     with suppress(OSError):
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor()
+            said.setdefault(name.strip(), value.strip())
+    name = said.get("model name") or platform.processor()
+    generation = [f"{short} {said[key]}" for key, short in _GENERATION.items() if key in said]
+    return f"{name} ({', '.join(generation)})" if generation else name
 
 
 def keyed_config(

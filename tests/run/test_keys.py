@@ -72,3 +72,16 @@ def test_another_opencv_is_another_key(installed):
         installed(opencv_python_headless=version)
         found.add(unit_key("lerf", {"imputer": "telea"}, {}, [("a", "0")], None))
     assert len(found) == 2
+
+
+def test_a_processor_is_told_by_its_generation_too(monkeypatch, tmp_path):
+    told = tmp_path / "cpuinfo"
+    monkeypatch.setattr(keys, "_CPUINFO", told)
+    told.write_text(
+        "processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: Make\nprocessor\t: 1\nmodel\t: 9\n"
+    )
+    assert keys.platform_record()["processor"] == "Make (family 26, model 2)"
+    told.write_text("processor: 0\nmodel name: Other\n")
+    assert keys.platform_record()["processor"] == "Other"
+    told.unlink()
+    assert isinstance(keys.platform_record()["processor"], str)
