@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from nasbench.errors import UsageError
 from nasbench.faithfulness.guarded import guarded
+from nasbench.faithfulness.imputer import CONTRACT
 from nasbench.faithfulness.imputers import IMPUTERS, Imputer
 from nasbench.models import Classifier
 from nasbench.saliency.base import Saliency
@@ -89,7 +90,7 @@ def imputer_of(given: str | Imputer) -> Imputer:
         return IMPUTERS[given]()
     if isinstance(given, type):
         raise UsageError(f"imputer={given.__name__} is a class; give an instance, {given.__name__}()")
-    for name in ("__call__", "fill_for", "conventions"):
+    for name in CONTRACT:
         if not callable(getattr(given, name, None)):
             raise UsageError(
                 f"imputer={said(given)} is no imputer: it has no {name} (nasbench.faithfulness.imputer)"

@@ -11,6 +11,8 @@ from torch import Tensor
 from nasbench.errors import UsageError
 
 _IMAGE_DIMS = 3
+# What an imputer must have to be called.
+CONTRACT = ("__call__", "fill_for", "conventions")
 
 
 class Imputer(Protocol):

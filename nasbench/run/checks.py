@@ -7,6 +7,7 @@ from typing import Any
 
 from nasbench.digest import canonical_json
 from nasbench.errors import UsageError
+from nasbench.faithfulness.imputer import CONTRACT
 from nasbench.faithfulness.lattice_scores import LatticeScores
 from nasbench.run.build import Parts
 from nasbench.run.device import prepared_classifier, randomised_classifier
@@ -17,7 +18,7 @@ _TARGETS = ("label", "prediction", "present")
 # What a user's object must have to be called, and where the contract is.
 _CONTRACTS = {
     "saliency": (("__call__", "unsupported"), "no saliency method", "nasbench.saliency.base"),
-    "imputer": (("__call__", "fill_for", "conventions"), "no imputer", "nasbench.faithfulness.imputer"),
+    "imputer": (CONTRACT, "no imputer", "nasbench.faithfulness.imputer"),
 }
 
 
