@@ -24,7 +24,7 @@ ARROWS = {
     "statistics": set(),
     "regress": {"config", "run", "report"},
 }
-LEAVES = {"atomic", "errors", "digest", "rng"}
+LEAVES = {"atomic", "errors", "digest", "importing", "rng"}
 
 
 def imported(path):

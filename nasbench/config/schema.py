@@ -49,6 +49,23 @@ class TimmModel(Target):
 
 
 @dataclass
+class ModelByModules(Target):
+    """`nasbench.models.load_by_modules`."""
+
+    builder: str = "???"
+    stages: Any = "???"
+    weights: str | None = None
+    head: str | None = None
+    num_classes: int | None = None
+    input_size: Any = 224
+    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
+    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    seed: int = 0
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    label_map: str | None = None
+
+
+@dataclass
 class Rendered(Target):
     """`nasbench.data.rendered.RenderedDataset`."""
 
@@ -207,6 +224,7 @@ SCHEMAS: dict[str, type[Target]] = {
     **SALIENCY_SCHEMAS,
     **SEGMENTER_SCHEMAS,
     "nasbench.models.load_classifier": TimmModel,
+    "nasbench.models.load_by_modules": ModelByModules,
     "nasbench.data.rendered.RenderedDataset": Rendered,
     "nasbench.data.folder.FolderDataset": Folder,
     "nasbench.data.imagenet.ImageNetDataset": ImageNet,

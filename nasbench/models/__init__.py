@@ -1,6 +1,7 @@
-"""Models: any timm network as a frozen `Classifier` that yields `Features`, and its weights and their digest.
+"""Models: a network as a frozen `Classifier` that yields `Features`, and its weights and their digest.
 
-This room knows no other room. `load_classifier` is the door; it is what `configs/model/*.yaml` instantiate.
+This room knows no other room. `load_classifier`, for timm's networks, and `load_by_modules`, for others, are
+the doors; they are what `configs/model/*.yaml` instantiate.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasbench.models.by_modules import load_by_modules
     from nasbench.models.classifier import Classifier
     from nasbench.models.features import Features
     from nasbench.models.load import load_classifier
 
-__all__ = ["Classifier", "Features", "load_classifier"]
+__all__ = ["Classifier", "Features", "load_by_modules", "load_classifier"]
 
-_HOME = {"Classifier": "classifier", "Features": "features", "load_classifier": "load"}
+_HOME = {
+    "Classifier": "classifier",
+    "Features": "features",
+    "load_by_modules": "by_modules",
+    "load_classifier": "load",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,6 @@ out is checked against the maps, so that a stage means the same thing in both.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import UsageError
-from nasbench.models.stages import as_grid
+from nasbench.models.stages import as_grid, near_names
 
 if TYPE_CHECKING:
     from nasbench.models.classifier import Classifier
@@ -134,8 +133,7 @@ def _place(classifier: Classifier, layer: Layer) -> _Place:
             raise _unreachable(classifier, layer, place, "is not a module of it")
         return place
     if not isinstance(layer, str) or not layer or layer not in modules:
-        near = difflib.get_close_matches(str(layer), [n for n in modules if n], n=4, cutoff=0.5)
-        stages = dict.fromkeys([*near, *classifier.stage_names, FINAL])
+        stages = dict.fromkeys([*near_names(str(layer), modules), *classifier.stage_names, FINAL])
         raise UsageError(
             f"{classifier.name} has no layer {layer!r}; it has, among others: {', '.join(stages)}"
         )

@@ -69,10 +69,10 @@ def load_classifier(
             "give a .safetensors or .pth file, `hub` to download timm's, or `random`"
         )
     weights = str(weights)
-    size = _size(input_size, default=cfg.input_size[-2:])
+    size = sized(input_size, default=cfg.input_size[-2:])
     moments = {
-        "mean": _per_channel("mean", mean, default=cfg.mean),
-        "std": _per_channel("std", std, default=cfg.std),
+        "mean": per_channel("mean", mean, default=cfg.mean),
+        "std": per_channel("std", std, default=cfg.std),
     }
     state = None if weights in {"random", "hub"} else load_state(weights)
     classes = _classes(num_classes, state, cfg, weights)
@@ -86,8 +86,8 @@ def load_classifier(
         module,
         name=name,
         input_size=size,
-        weights_source=_source(weights, seed),
-        stages=None if stages is None else _plain(stages),
+        weights_source=source_of(weights, seed),
+        stages=None if stages is None else plain(stages),
         kwargs=options,
         **moments,
     )
@@ -104,15 +104,15 @@ def _create(name: str, *, pretrained: bool, seed: int, options: dict[str, Any]) 
         try:
             module: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
         except TypeError as error:
-            raise UsageError(f"{name} refuses model.kwargs {options}: {_first_line(error)}") from error
+            raise UsageError(f"{name} refuses model.kwargs {options}: {first_line(error)}") from error
         except Exception as error:
             # Constructors and downloaders raise what they like; which of the two it was decides the message.
             if pretrained:
                 raise WeightsError(
-                    f"timm's weights of {name} could not be fetched: {_first_line(error)}"
+                    f"timm's weights of {name} could not be fetched: {first_line(error)}"
                 ) from error
             raise UsageError(
-                f"{name} cannot be built with model.kwargs {options}: {_first_line(error)}"
+                f"{name} cannot be built with model.kwargs {options}: {first_line(error)}"
             ) from error
     return module
 
@@ -136,7 +136,7 @@ def _default_cfg(name: Any) -> Any:
             cfg = timm.get_pretrained_cfg(name)
         except RuntimeError as error:
             tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
-            raise UsageError(f"model.name: {_first_line(error)} It has: {', '.join(tags)}") from error
+            raise UsageError(f"model.name: {first_line(error)} It has: {', '.join(tags)}") from error
         if cfg is not None:
             return cfg
     near = _near_models(str(name))
@@ -168,14 +168,16 @@ def _classes(wanted: Any, state: Mapping[str, Tensor] | None, cfg: Any, weights:
     return None
 
 
-def _size(value: Any, *, default: Sequence[int]) -> tuple[int, int]:
+def sized(value: Any, *, default: Sequence[int]) -> tuple[int, int]:
+    """(h, w) of one number of pixels or two; None is the default. Raises UsageError."""
     sides = list(default) if value is None else list(value) if isinstance(value, Sequence) else [value] * 2
     if len(sides) != 2 or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sides):  # noqa: PLR2004
         raise UsageError(f"model.input_size={value!r}: give a number of pixels, or [height, width]")
     return sides[0], sides[1]
 
 
-def _per_channel(key: str, value: Any, *, default: Sequence[float]) -> tuple[float, ...]:
+def per_channel(key: str, value: Any, *, default: Sequence[float] = ()) -> tuple[float, ...]:
+    """Three finite numbers, positive for `std`; None is the default. Raises UsageError naming the key."""
     numbers = tuple(default if value is None else value if isinstance(value, Sequence) else ())
     good = len(numbers) == 3 and all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers)  # noqa: PLR2004
     if not good or (key == "std" and min(numbers) <= 0):
@@ -185,28 +187,30 @@ def _per_channel(key: str, value: Any, *, default: Sequence[float]) -> tuple[flo
 
 
 def _options(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-    options: dict[str, Any] = _plain(kwargs or {})
+    options: dict[str, Any] = plain(kwargs or {})
     for key, advice in _RESERVED.items():
         if key in options:
             raise UsageError(f"model.kwargs.{key} is not taken: {advice}")
     return options
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Configuration containers as dicts and lists: timm's constructors test for these."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return value
 
 
-def _source(weights: str, seed: int) -> str:
+def source_of(weights: str, seed: int) -> str:
+    """What rows say of weights: never a path."""
     if weights == "random":
         return f"random(seed={seed})"
     named = weights == "hub" or weights.partition(":")[0] == "bundled"
     return weights if named else Path(weights).name
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """An error's message, or its kind, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

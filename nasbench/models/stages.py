@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,11 @@ def as_grid(
         if prefix >= 0 and (prefixes is None or prefix in prefixes):
             return values[:, prefix:].transpose(1, 2).reshape(len(values), -1, h, w)
     return None
+
+
+def near_names(name: str, modules: Iterable[str]) -> list[str]:
+    """Names of modules like one that there is not."""
+    return difflib.get_close_matches(name, [known for known in modules if known], n=4, cutoff=0.5)
 
 
 def _by_rule(reductions: Sequence[int]) -> list[int]:

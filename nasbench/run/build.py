@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import pkgutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nasbench.digest import canonical_json, digest_bytes
 from nasbench.errors import NasbenchError, UsageError
+from nasbench.importing import resolve
 from nasbench.segment.matching import Matched
 
 
@@ -79,8 +78,7 @@ def source_digest(name: str) -> str | None:
     """Digest of the source file that defines a user's target; None for our own."""
     if name.startswith("nasbench."):
         return None
-    _see_current_folder(name)
-    target = pkgutil.resolve_name(name)
+    target = resolve(name)
     try:
         file = inspect.getsourcefile(target)
     except TypeError:
@@ -89,18 +87,10 @@ def source_digest(name: str) -> str | None:
 
 
 def _import(group: str, name: str) -> Any:
-    _see_current_folder(name)
     try:
-        return pkgutil.resolve_name(name)
+        return resolve(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{group}._target_={name} cannot be imported: {error}") from error
-
-
-def _see_current_folder(name: str) -> None:
-    """Let a user's module beside the run be imported, as `python -m` would find it."""
-    here = str(Path.cwd())
-    if not name.startswith("nasbench.") and here not in sys.path:
-        sys.path.append(here)
 
 
 def _named_parameters(target: Any) -> set[str]:

@@ -130,7 +130,7 @@ def keyed_config(
     }
     for group, node in config.items():
         if isinstance(node, Mapping) and "_target_" in node:
-            code = source_digest(node["_target_"])
+            code = source_digest(node.get("builder") or node["_target_"])
             if code is not None:
                 keyed.setdefault("sources", {})[group] = code
     return keyed
