@@ -25,7 +25,8 @@ from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.imputers import Imputer
 from nasbench.faithfulness.orders import Masks, Units, pixel_units, region_units
 from nasbench.faithfulness.packed import PackedMasks
-from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan, keep_equal
+from nasbench.faithfulness.relevance import CurvesFound, RelevanceCurves, RelevancePlan
+from nasbench.faithfulness.upsampled import keep_equal
 from nasbench.localize.metric import upsample
 from nasbench.models import Classifier
 from nasbench.saliency.base import Batch, Saliency
@@ -221,7 +222,11 @@ def _metric(options: dict[str, Any]) -> RelevanceCurves:
     typed = typed_options("lerf", RelevanceCurves, options)
     if typed.get("fractions") is not None:
         typed = {"steps": None, **typed}
-    return RelevanceCurves(names=(), **typed)
+    try:
+        return RelevanceCurves(names=(), **typed)
+    except UsageError as error:  # in the command line's words
+        said_here = str(error).replace("metric.", "").replace("null", "None")
+        raise UsageError(f"lerf: {said_here}") from error
 
 
 def _on_grid(maps: Tensor, images: Tensor) -> list[np.ndarray[Any, np.dtype[np.floating]]]:

@@ -65,7 +65,9 @@ def targets_for(
     try:
         given = torch.as_tensor(target).cpu()
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"targets are {said(target)}; expected whole numbers") from error
+        raise ValueError(
+            f"targets are {said(target)}; expected classes of the model, whole numbers"
+        ) from error
     if given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
         raise ValueError(f"targets are {given.dtype}; expected whole numbers")
     if given.ndim > 1 or (given.ndim == 1 and len(given) != len(x)):
@@ -123,6 +125,9 @@ def check_tensor(
 
     Raises ValueError saying what is given and what is expected.
     """
+    if isinstance(value, Tensor) and (value.layout is not torch.strided or value.is_meta):
+        kind = "a meta tensor" if value.is_meta else str(value.layout).removeprefix("torch.")
+        raise ValueError(f"{what} {kind}; expected {expected}, dense")
     if isinstance(value, Tensor):
         typed = value.is_floating_point() if dtype is None else value.dtype == dtype
         lengths = zip(value.shape, shape, strict=False)
@@ -218,4 +223,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return type(value) in {type(one) for one in get_args(hint)}
     if hint in (int, float):
         return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
-    return isinstance(value, hint) if hint in (str, bool, type(None)) else True
+    if hint is bool:
+        return isinstance(value, (bool, np.bool_))
+    return isinstance(value, hint) if hint in (str, type(None)) else True

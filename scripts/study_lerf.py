@@ -12,7 +12,6 @@ is read as far as it is.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +27,8 @@ from nasbench.report.figure_files import figure_files, figure_style
 from nasbench.report.image_rows import Key
 from nasbench.report.relevance_images import Images, read_images, resampled_means
 from nasbench.report.relevance_scores import RATIOS
+from nasbench.report.run_folders import read_runs
 from nasbench.report.tables import markdown
-from nasbench.run.store import RunFolder
 from nasbench.statistics.agreement import kendall_tau_b, krippendorff_alpha
 
 if TYPE_CHECKING:
@@ -129,16 +128,15 @@ over images. Rank in brackets, 1 the best; equal areas share one. Made by `scrip
 def read(runs: Sequence[Path]) -> list[Study]:
     """The studies of runs, one for each network, of all its cells wherever they are."""
     found: dict[str, list[tuple[Setting, str, Images]]] = defaultdict(list)
-    for run in runs:
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-        folder = RunFolder(run)
+    for path in runs:
+        (run,) = read_runs([path])
         units: dict[int, list[str]] = defaultdict(list)
-        for unit in manifest["units"]:
-            units[unit["cell"]].append(unit["key"])
-        for i, about in enumerate(manifest["cells"]):
-            chosen = about["choices"]
+        for unit in run.manifest.units:
+            units[unit.cell].append(unit.key)
+        for i, about in enumerate(run.manifest.cells):
+            chosen = about.choices
             setting = (UNITS[chosen["segmenter"]], FILLS[chosen["imputer"]])
-            images = read_images(folder, units[i])
+            images = read_images(run.folder, units[i])
             if images.keys:
                 found[chosen["model"]].append((setting, chosen["saliency"], images))
     return [_study(model, cells) for model, cells in found.items()]

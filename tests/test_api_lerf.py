@@ -92,7 +92,7 @@ def test_a_constant_map_has_a_curve_of_both_ends(classifier, x):
     [
         ({"imputer": "white"}, UsageError, "imputer=white: choose of zero, dataset_mean"),
         ({"step": 3}, UsageError, "unknown option step"),
-        ({"score": "rank"}, UsageError, "metric.score=rank"),
+        ({"score": "rank"}, UsageError, "lerf: score=rank"),
         ({"target": 5000}, UsageError, "beyond the model's 1000 classes"),
         ({"max_batch": 0}, UsageError, "max_batch=0"),
         ({"max_batch": 2.5}, UsageError, "max_batch=2.5 must be a whole number"),
@@ -110,7 +110,7 @@ def test_a_constant_map_has_a_curve_of_both_ends(classifier, x):
         ({"seed": 1.5}, UsageError, "lerf: seed=1.5 is not of type int"),
         ({"orders": "lerf"}, UsageError, r"lerf: orders='lerf' is not of type Sequence\[Literal\['lerf'"),
         ({"tie": None}, UsageError, r"lerf: tie=None is not of type Literal\['block', 'seeded'\]"),
-        ({"target": "3"}, ValueError, "targets are '3'; expected whole numbers"),
+        ({"target": "3"}, ValueError, "targets are '3'; expected classes"),
         ({"labels": torch.zeros(3, 8, 8, dtype=torch.int64)}, ValueError, "labels are torch.int64"),
         ({"labels": np.zeros((3, 64, 64), dtype=np.int64)}, ValueError, "labels are ndarray"),
         ({"labels": torch.ones(3, 64, 64, dtype=torch.int64)}, ValueError, "none is 0"),

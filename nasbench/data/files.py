@@ -74,6 +74,9 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str
         missing = [name for name in columns if name not in header]
         if missing:
             raise UsageError(f"{str(path)!r}, line 1: no column {missing[0]!r}, found {', '.join(header)!r}")
+        double = [name for name in columns if header.count(name) > 1]
+        if double:
+            raise UsageError(f"{str(path)!r}, line 1: the column {double[0]!r} stands there twice")
         picked = [header.index(name) for name in columns]
         for row in reader:
             if row and len(row) != len(header):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MASK_SUFFIXES = (".png", ".bmp")  # in the order of preference
-_BOXES = ("table", "masks")
+_BOXES = ("table", "masks", "none")
 
 
 class FolderDataset:
@@ -38,7 +38,7 @@ class FolderDataset:
     - Classes: the label names, sorted as text.
     - Boxes: with `boxes="table"` those of the file `box_table` or `root/boxes.csv`, with columns `image` (an
       id), `x0`, `y0`, `x1`, `y1`, half-open, in image pixels; several rows of an image are several boxes.
-      Without such a file none. With `boxes="masks"` one around each mask.
+      Without such a file none. With `boxes="masks"` one around each mask; with "none" no file is read.
     - Truth: masks where there is their folder, else boxes.
 
     Raises UsageError: no such folder, no image in it, a damaged label file or table, masks of which none
@@ -143,13 +143,18 @@ def _boxes(
 ) -> Mapping[str, tuple[Box, ...]] | None:
     """Boxes by image id; None where they are those around masks."""
     if boxes not in _BOXES:
-        raise UsageError(f"dataset.boxes={boxes}: choose {' or '.join(_BOXES)}")
-    if boxes == "masks":
+        raise UsageError(f"dataset.boxes={boxes}: choose one of {', '.join(_BOXES)}")
+    if boxes != "table":
         if table is not None:
             raise UsageError("dataset.box_table is for dataset.boxes=table")
-        return None
+        return None if boxes == "masks" else {}
     path = Path(table).expanduser() if table is not None else folder / "boxes.csv"
-    return boxes_from_csv(path, images) if table is not None or path.exists() else {}
+    if table is not None:
+        return boxes_from_csv(path, images)
+    try:
+        return boxes_from_csv(path, images) if path.exists() else {}
+    except UsageError as error:  # it may be another program's
+        raise UsageError(f"{error}; with dataset.boxes=none it is not read") from error
 
 
 def _label_names(folder: Path, labels: str | None, images: Mapping[str, Path]) -> Mapping[str, set[str]]:

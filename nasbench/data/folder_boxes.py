@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.data.files import as_id, csv_rows
+from nasbench.data.sample import extent, no_boxes
 from nasbench.errors import DataError, UsageError
 
 Box = tuple[float, float, float, float]
@@ -29,7 +30,7 @@ def boxes_from_csv(path: Path, images: Iterable[str]) -> Mapping[str, tuple[Box,
         if not image:
             raise UsageError(f"{where}: an empty field")
         try:
-            x0, y0, x1, y1 = (float(corner) for corner in corners)
+            x0, y0, x1, y1 = map(_number, corners)
         except ValueError as error:
             raise UsageError(f"{where}: {' '.join(corners)!r} are not four numbers") from error
         if not all(map(math.isfinite, (x0, y0, x1, y1))) or x1 <= x0 or y1 <= y0:
@@ -38,6 +39,13 @@ def boxes_from_csv(path: Path, images: Iterable[str]) -> Mapping[str, tuple[Box,
     if found.keys().isdisjoint(images):
         raise UsageError(f"{str(path)!r} names no image of the data set (they look like {min(images)!r})")
     return {image: tuple(boxes) for image, boxes in found.items()}
+
+
+def _number(text: str) -> float:
+    """Raises ValueError, also for what Python alone takes for a number, as 1_0."""
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
 
 
 def checked_in_image(boxes: Iterable[Box], size: tuple[int, int]) -> NDArray[np.float64]:
@@ -54,7 +62,5 @@ def checked_in_image(boxes: Iterable[Box], size: tuple[int, int]) -> NDArray[np.
 
 def box_around(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(1, 4) the least box that holds a mask (H, W); (0, 4) of one that is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return np.zeros((0, 4))
-    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], dtype=np.float64)
+    found = extent(mask)
+    return no_boxes() if found is None else np.array([found], dtype=np.float64)

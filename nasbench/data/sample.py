@@ -17,6 +17,14 @@ def no_boxes() -> NDArray[np.float64]:
     return np.zeros((0, 4), dtype=np.float64)
 
 
+def extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """The least box `x0 y0 x1 y1`, half-open, that holds a mask (H, W); None of an empty one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 @dataclass(frozen=True)
 class Sample:
     """One image and everything known about it, in image pixels.

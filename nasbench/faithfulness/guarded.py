@@ -18,10 +18,12 @@ def guarded(imputer: Imputer) -> Imputer:
 
 
 class GuardedImputer:
-    """An imputer whose results are checked.
+    """An imputer whose results are checked; what it is given are copies.
 
-    Raises RunError in one line: what the imputer raises but for a `NasbenchError`, a result of another shape
-    or type, values that are not finite, and kept pixels that are not as they were.
+    Raises RunError in one line that names the image: what the imputer raises but for a `NasbenchError`, a
+    result of another shape or type, values that are not finite, kept pixels that are not as they were, a
+    `fill_for` that is not what a call puts in place of the whole image, another answer to the same call, and
+    conventions that do not begin with `imputer`.
     """
 
     name: ClassVar[str] = "guarded"
@@ -32,12 +34,22 @@ class GuardedImputer:
 
     def fill_for(self, image: Tensor, image_id: str) -> Tensor | None:
         """See `Imputer`."""
-        fill = self._called(lambda: self._imputer.fill_for(image, image_id), image_id)
-        return None if fill is None else self._checked(fill, tuple(image.shape), image, image_id)
+        fill = self._called(lambda: self._imputer.fill_for(image.clone(), image_id), image_id)
+        whole = torch.ones((1, *image.shape[1:]), dtype=torch.bool, device=image.device)
+        called = self(image, whole, image_id)[0]
+        if fill is None:
+            if not torch.equal(called, self(image, whole, image_id)[0]):
+                raise RunError(f"imputer {self._said} answers the same call for {image_id} in two ways")
+            return None
+        fill = self._checked(fill, tuple(image.shape), image, image_id)
+        if not torch.equal(called, fill):
+            raise RunError(f"imputer {self._said}: fill_for and a call differ for {image_id} removed whole")
+        return fill
 
     def __call__(self, image: Tensor, removed: Tensor, image_id: str, labels: Tensor | None = None) -> Tensor:
         """See `Imputer`."""
-        found = self._called(lambda: self._imputer(image, removed, image_id, labels), image_id)
+        given = None if labels is None else labels.clone()
+        found = self._called(lambda: self._imputer(image.clone(), removed.clone(), image_id, given), image_id)
         changed = self._checked(found, (len(removed), *image.shape), image, image_id)
         if not bool(((changed == image) | removed[:, None]).all()):
             raise RunError(f"imputer {self._said} changed pixels of {image_id} that are kept")
@@ -46,10 +58,11 @@ class GuardedImputer:
     def conventions(self) -> dict[str, str]:
         """See `Imputer`."""
         said = self._called(self._imputer.conventions, "its options")
-        if not isinstance(said, dict) or not all(
-            isinstance(one, str) for pair in said.items() for one in pair
-        ):
+        if not isinstance(said, dict) or not all(isinstance(x, str) for pair in said.items() for x in pair):
             raise RunError(f"imputer {self._said} gave conventions that are no texts by name")
+        foreign = [key for key in said if key != "imputer" and not key.startswith("imputer.")]
+        if foreign:
+            raise RunError(f"imputer {self._said}: its convention {foreign[0]} does not begin with imputer.")
         return {"imputer": self._said, **said}
 
     def _called(self, call: Callable[[], Any], what: str) -> Any:
@@ -74,7 +87,9 @@ class GuardedImputer:
                 if isinstance(found, Tensor)
                 else type(found).__name__
             )
-            raise RunError(f"imputer {self._said} gave {given}; expected torch.float32 {shape}")
+            raise RunError(
+                f"imputer {self._said} gave {given} for {image_id}; expected torch.float32 {shape}"
+            )
         if not bool(torch.isfinite(found).all()):
             raise RunError(f"imputer {self._said} gave NaN or infinite values for {image_id}")
         return found

@@ -17,6 +17,10 @@ from nasbench.faithfulness.areas import auc
 from nasbench.faithfulness.curves import Curve
 from nasbench.faithfulness.lattice import TIE, Null
 from nasbench.faithfulness.orders import Direction, Floats, Ints, Masks, Order, Units, random_order
+from nasbench.faithfulness.packed import PackedMasks
+
+# Masks that are not packed at a time.
+_AT_ONCE = 64
 
 
 def sampled_orders(units: Units, count: int, *, seed: int, image: str) -> list[Order]:
@@ -43,9 +47,17 @@ class Visits:
     subsets: Masks
     paths: tuple[Ints, ...]
 
-    def masks(self, chosen: ArrayLike) -> Masks:
-        """(n, H, W) bool, True where removed, of some subsets (n,): one batch for the network."""
-        return self.subsets[np.asarray(chosen, dtype=np.int64)][:, self.orders[0].units.labels]
+    def masks(self, chosen: ArrayLike) -> PackedMasks:
+        """Masks (H, W), True where removed, of some subsets (n,)."""
+        labels = self.orders[0].units.labels
+        rows = self.subsets[np.asarray(chosen, dtype=np.int64)]
+        parts = [
+            np.packbits(rows[start : start + _AT_ONCE, labels.ravel()], axis=1)
+            for start in range(0, len(rows), _AT_ONCE)
+        ]
+        size = (int(labels.shape[0]), int(labels.shape[1]))
+        bits = np.concatenate(parts) if parts else np.zeros((0, -(-labels.size // 8)), dtype=np.uint8)
+        return PackedMasks(bits, size)
 
     def curves(self, scores: ArrayLike) -> list[Curve]:
         """Each order's curve from the scores (S,) of the subsets. Raises ValueError for another number."""

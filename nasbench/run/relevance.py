@@ -49,12 +49,12 @@ class Relevance:
             asked = replace(cell, config={**cell.config, "target": "prediction"})
         metric: RelevanceCurves | LatticeScores = graph.parts.get("metric", cell.config["metric"])
         ready: list[Ready] = []
-        places: list[Place] = []
+        places: dict[Place, None] = {}  # two labels may be one class of the model
         found: list[list[Result]] = [[] for _ in graph.batch]
         for one in explained(graph, asked, truth):
             reason, without_meaning = _refusal(graph, cell, one)
-            if not reason and one.target is not None and can_be_removed(graph, cell, one.image):
-                places.append((one.image, one.target))
+            if not reason and one.target is not None and can_be_removed(graph, cell, one.image, one.target):
+                places[one.image, one.target] = None
             if one.map is None:
                 found[one.image].append(unscored(asked, one))
             elif reason:
@@ -63,9 +63,9 @@ class Relevance:
             else:
                 ready.append(Ready.of(graph, cell, one))
         if isinstance(metric, RelevanceCurves):
-            results = _curves(graph, asked, metric, ready, places)
+            results = _curves(graph, asked, metric, ready, list(places))
         else:
-            results = lattices(graph, asked, metric, ready, places)
+            results = lattices(graph, asked, metric, ready, list(places))
         for one_ready, result in zip(ready, results, strict=True):
             found[one_ready.one.image].append(result)
         return found

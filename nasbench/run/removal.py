@@ -17,7 +17,8 @@ from nasbench.faithfulness.imputer import Imputer
 from nasbench.faithfulness.lattice_scores import LatticeScores
 from nasbench.faithfulness.orders import Floats, Masks, Units, patch_units, pixel_units, region_units
 from nasbench.faithfulness.packed import PackedMasks
-from nasbench.faithfulness.relevance import RelevanceCurves, keep_equal
+from nasbench.faithfulness.relevance import RelevanceCurves
+from nasbench.faithfulness.upsampled import keep_equal
 from nasbench.localize.metric import upsample
 from nasbench.run.forward import bounded_logits
 from nasbench.run.graph import BatchGraph
@@ -97,8 +98,10 @@ def units_of(graph: BatchGraph, cell: Cell, i: int) -> Units:
     return of_regions
 
 
-def can_be_removed(graph: BatchGraph, cell: Cell, i: int) -> bool:
-    """Whether an image has units: regions may be missing."""
+def can_be_removed(graph: BatchGraph, cell: Cell, i: int, target: int) -> bool:
+    """Whether an image has units, for regions may be missing, and the network the class."""
+    if not 0 <= target < graph.classifier(cell).num_classes:
+        return False
     return not by_regions(cell) or graph.regions(cell)[i].labels is not None
 
 

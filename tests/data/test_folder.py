@@ -299,6 +299,8 @@ class TestBoxes:
             ("a.png,0,0,one,2", "line 2: '0 0 one 2' are not four numbers"),
             ("a.png,0,0,1", "line 2: 4 fields, but 5 in the header"),
             (",0,0,1,1", "line 2: an empty field"),
+            ("a.png,0,0,1_0,2", "line 2: '0 0 1_0 2' are not four numbers"),
+            ("a.png,0,0,٣,2", "are not four numbers"),
             ("z.png,0,0,1,1", "names no image of the data set (they look like 'a.png')"),
         ],
     )
@@ -313,7 +315,7 @@ class TestBoxes:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"boxes": "mask"}, "dataset.boxes=mask: choose table or masks"),
+            ({"boxes": "mask"}, "dataset.boxes=mask: choose one of table, masks, none"),
             ({"boxes": "masks"}, "dataset.boxes=masks: there is no folder"),
             ({"boxes": "masks", "box_table": "x.csv"}, "dataset.box_table is for dataset.boxes=table"),
             ({"box_table": "x.csv"}, "cannot read 'x.csv'"),
@@ -324,6 +326,16 @@ class TestBoxes:
         with pytest.raises(UsageError) as caught:
             FolderDataset(root=str(tmp_path), **options)
         assert said in str(caught.value)
+
+    def test_another_programs_table(self, tmp_path: Path) -> None:
+        put_image(tmp_path / "a.png")
+        for header in ("file,xmin", "image,x0,y0,x1,y1,x0"):
+            (tmp_path / "boxes.csv").write_text(f"{header}\n")
+            with pytest.raises(UsageError, match="with dataset.boxes=none it is not read"):
+                FolderDataset(root=str(tmp_path))
+            dataset = FolderDataset(root=str(tmp_path), boxes="none")
+            assert dataset.truth is None
+            assert dataset.load("a.png").boxes.shape == (0, 4)
 
     def test_they_are_in_the_digest(self, tmp_path: Path) -> None:
         digests = []

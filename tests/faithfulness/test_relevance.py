@@ -15,7 +15,8 @@ from nasbench.faithfulness.areas import ROAD_FRACTIONS
 from nasbench.faithfulness.evaluation import Job, evaluate, terms_of
 from nasbench.faithfulness.imputers import Blur, DatasetMean, Road, Zero
 from nasbench.faithfulness.orders import order_of, patch_units, pixel_units, random_order, region_units
-from nasbench.faithfulness.relevance import DERIVED, RelevanceCurves, RelevancePlan, keep_equal
+from nasbench.faithfulness.relevance import DERIVED, RelevanceCurves, RelevancePlan
+from nasbench.faithfulness.upsampled import keep_equal
 from tests.faithfulness.twins import nearest_ends, trapezoid
 
 SIDE = 20

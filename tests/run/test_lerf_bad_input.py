@@ -133,6 +133,21 @@ def test_a_class_beyond_the_models_is_a_row(run, tmp_path):
         assert {row["status"] for row in rows(tmp_path / target)} == {"error"}
 
 
+@pytest.mark.parametrize("more", [("metric.steps=3",), ("metric=lattice", *STRIPES, "metric.regions=3")])
+def test_labels_beyond_the_models_classes_are_rows_and_the_others_as_ever(run, tmp_path, more):
+    """A data set of more classes than the network has."""
+    few = [arg.replace("num_classes=12", "num_classes=5") for arg in tiny_lerf("saliency=centre", *more)]
+    run(*few, "--out", "out")
+    failed, fine = (
+        rows(tmp_path / "out", status="error"),
+        rows(tmp_path / "out", metric="auc_lerf", status="ok"),
+    )
+    assert {row["target"] for row in fine} <= set(range(5))
+    assert min(row["target"] for row in failed) >= 5
+    assert len({row["sample"] for row in [*failed, *fine]}) == 12
+    assert all("beyond the model's 5 classes" in row["reason"] for row in failed)
+
+
 def test_an_image_without_a_label_is_a_row(run, images, tmp_path):
     run("leRF", *tiny_explain(images, *QUICK, "saliency=random", "--out", "out")[1:])
     failed = rows(tmp_path / "out", status="error")

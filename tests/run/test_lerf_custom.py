@@ -31,14 +31,21 @@ class Grey:
 
     def fill_for(self, image, image_id):
         del image_id
+        if self.how == "in place":
+            return image.mul_(0.0).add_(self.grey)
+        if self.how == "disagrees":
+            return torch.full_like(image, self.grey + 0.1)
         if self.how == "raises at once":
             raise ZeroDivisionError("no grey")
         if self.how == "small fill":
-            return image[:, :2]
-        return torch.full_like(image, self.grey) if self.how in ("", "says nothing") else None
+            return image[:2]
+        flat = self.how == "" or self.how.startswith("says")
+        return torch.full_like(image, self.grey) if flat else None
 
     def __call__(self, image, removed, image_id, labels=None):
         del image_id, labels
+        if self.how == "two ways":
+            return torch.where(removed[:, None], torch.rand_like(image), image)
         filled = torch.where(removed[:, None], torch.full_like(image, self.grey), image)
         if self.how == "raises":
             raise ZeroDivisionError("no grey")
@@ -53,6 +60,8 @@ class Grey:
     def conventions(self):
         if self.how == "says nothing":
             return None
+        if self.how == "says of others":
+            return {"imputer": "grey", "score": "mine"}
         return {"imputer": "grey", "imputer.grey": f"{self.grey:g}"}
 
 
@@ -79,10 +88,13 @@ def test_a_users_imputer_is_as_good_as_ours(run, tmp_path, how):
         ("raises at once", "imputer Grey failed on {id}: ZeroDivisionError: no grey"),
         ("raises", "imputer Grey failed on {id}: ZeroDivisionError: no grey"),
         ("raises ours", "this image has no grey"),
-        ("small fill", "gave torch.float32 (3, 2, 64) on cpu; expected torch.float32 (3, 64, 64)"),
-        ("one image", "imputer Grey gave torch.float32 (3, 64, 64) on cpu; expected torch.float32 ("),
+        ("small fill", "gave torch.float32 (2, 64, 64) on cpu for {id}; expected torch.float32 (3, 64, 64)"),
+        ("one image", "Grey gave torch.float32 (3, 64, 64) on cpu for {id}; expected torch.float32 ("),
         ("double", "imputer Grey gave torch.float64 ("),
-        ("nothing", "imputer Grey gave NoneType"),
+        ("nothing", "imputer Grey gave NoneType for {id}; expected"),
+        ("disagrees", "imputer Grey: fill_for and a call differ for {id} removed whole"),
+        ("two ways", "imputer Grey answers the same call for {id} in two ways"),
+        ("says of others", "imputer Grey: its convention score does not begin with imputer."),
         ("no numbers", "imputer Grey gave NaN or infinite values for {id}"),
         ("changes what is kept", "imputer Grey changed pixels of {id} that are kept"),
         ("says nothing", "imputer Grey gave conventions that are no texts by name"),
@@ -102,6 +114,21 @@ def test_the_door_guards_too():
     assert np.array_equal(theirs.curve("lerf").scores, ours.curve("lerf").scores)
     with pytest.raises(RunError, match="imputer Grey failed on"):
         nasbench.lerf(classifier, x, maps, imputer=Grey("raises"), steps=4)
+
+
+def test_one_that_writes_into_its_image_changes_nothing_else(run, tmp_path):
+    how = "in place"
+    more = ("imputer=custom", TARGET, f"imputer.kwargs.how={how}")
+    run(*tiny_lerf(*more, "saliency=centre,random", *QUICK[1:]))
+    found = rows(tmp_path / "out", saliency="random")
+    run(*tiny_lerf("imputer=custom", TARGET, "saliency=random", *QUICK[1:-1], "alone"))
+    alone = {(row["sample"], row["metric"]): row for row in rows(tmp_path / "alone")}
+    for row in found:
+        assert row["value"] == alone[row["sample"], row["metric"]]["value"]
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = x.clone()
+    nasbench.lerf(tiny_network(), x, torch.arange(64.0 * 64).reshape(1, 64, 64), imputer=Grey(how), steps=4)
+    assert torch.equal(x, before)
 
 
 def test_ours_are_not_wrapped():

@@ -13,6 +13,7 @@ from nasbench.data.rendered.integer import Stream
 from nasbench.data.rendered.noise import fractal, speckle
 from nasbench.data.rendered.patterns import PATTERNS
 from nasbench.data.rendered.texture import TEXTURES
+from nasbench.data.sample import extent
 from nasbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def render(scene: Scene, *, without: str | None = None, background: int | Scene 
     for part_mask in parts.values():
         mask |= part_mask
     image = _lit(canvas.coloured(_paper(backdrop, scene.size)), scene.light)
-    return Rendered(image, mask, parts, _box(mask))
+    return Rendered(image, mask, parts, extent(mask) or (0, 0, 0, 0))
 
 
 class _Canvas:
@@ -177,10 +178,3 @@ def _backdrop(scene: Scene, background: int | Scene | None) -> Backdrop:
             size=scene.size,
         )
     return background.backdrop
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
