@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from nasbench.errors import UsageError
+from nasbench.importing import resolve
 from nasbench.models import Classifier, Features, load_classifier
 from tests.models.conftest import FAMILIES, Family, classifier_of, images
 
@@ -243,9 +244,10 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "model"
 
 @pytest.mark.parametrize("preset", sorted(p.stem for p in CONFIGS.glob("*.yaml")))
 def test_presets_have_the_loaders_keys(preset: str) -> None:
-    config = OmegaConf.load(CONFIGS / f"{preset}.yaml")
+    config: Any = OmegaConf.load(CONFIGS / f"{preset}.yaml")
+    loader: Any = resolve(config["_target_"])
     # The label map is read by the run: it says which class is explained, nothing of the network.
-    assert set(config) == {"_target_", "label_map", *inspect.signature(load_classifier).parameters}
+    assert set(config) == {"_target_", "label_map", *inspect.signature(loader).parameters}
 
 
 @pytest.mark.parametrize(("preset", "padding"), [("resnet18", (3, 3)), ("mobilenetv2_100", None)])
