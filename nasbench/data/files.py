@@ -7,7 +7,7 @@ import difflib
 import io
 import os
 import unicodedata
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nasbench.data.decode import read_bytes
@@ -86,6 +86,25 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str
                 yield reader.line_num, [row[i].strip() for i in picked]
     except csv.Error as error:
         raise UsageError(f"{str(path)!r}, line {reader.line_num}: {error}") from error
+
+
+def image_rows(
+    path: Path, columns: Sequence[str], images: Iterable[str]
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Of a table with the column `image`: the place for a message, the image's id, the columns' values.
+
+    Raises UsageError as `csv_rows`, for an empty name, and in the end where none of the images was named.
+    """
+    named = set()
+    for line, (image, *values) in csv_rows(path, ("image", *columns)):
+        where = f"{str(path)!r}, line {line}"
+        if not image:
+            raise UsageError(f"{where}: an empty field")
+        sample_id = as_id(PurePosixPath(image))
+        named.add(sample_id)
+        yield where, sample_id, values
+    if named.isdisjoint(images):
+        raise UsageError(f"{str(path)!r} names no image of the data set (they look like {min(images)!r})")
 
 
 def read_text(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench.data.decode import IMAGE_SUFFIXES, read_image, read_mask
-from nasbench.data.files import as_id, content_digest, csv_rows, existing_folder, find_files
+from nasbench.data.files import as_id, content_digest, existing_folder, find_files, image_rows
 from nasbench.data.folder_boxes import Box, box_around, boxes_from_csv, checked_in_image
 from nasbench.data.sample import Sample, Truth, no_boxes
 from nasbench.digest import digest_value
@@ -148,9 +148,9 @@ def _boxes(
         if table is not None:
             raise UsageError("dataset.box_table is for dataset.boxes=table")
         return None if boxes == "masks" else {}
-    path = Path(table).expanduser() if table is not None else folder / "boxes.csv"
     if table is not None:
-        return boxes_from_csv(path, images)
+        return boxes_from_csv(Path(table).expanduser(), images)
+    path = folder / "boxes.csv"
     try:
         return boxes_from_csv(path, images) if path.exists() else {}
     except UsageError as error:  # it may be another program's
@@ -169,10 +169,8 @@ def _label_names(folder: Path, labels: str | None, images: Mapping[str, Path]) -
 
 def _names_from_csv(path: Path, images: Iterable[str]) -> Mapping[str, set[str]]:
     names: defaultdict[str, set[str]] = defaultdict(set)
-    for line, (image, label) in csv_rows(path, ("image", "label")):
-        if not image or not label:
-            raise UsageError(f"{str(path)!r}, line {line}: an empty field")
-        names[as_id(PurePosixPath(image))].add(label)
-    if names.keys().isdisjoint(images):
-        raise UsageError(f"{str(path)!r} names no image of the data set (they look like {min(images)!r})")
+    for where, image, (label,) in image_rows(path, ("label",), images):
+        if not label:
+            raise UsageError(f"{where}: an empty field")
+        names[image].add(label)
     return names

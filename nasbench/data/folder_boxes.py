@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench.data.files import as_id, csv_rows
+from nasbench.data.files import image_rows
 from nasbench.data.sample import extent, no_boxes
 from nasbench.errors import DataError, UsageError
 
 Box = tuple[float, float, float, float]
-_COLUMNS = ("image", "x0", "y0", "x1", "y1")
 
 
 def boxes_from_csv(path: Path, images: Iterable[str]) -> Mapping[str, tuple[Box, ...]]:
@@ -25,19 +24,14 @@ def boxes_from_csv(path: Path, images: Iterable[str]) -> Mapping[str, tuple[Box,
     empty or inverted, or a file that names none of the images.
     """
     found: defaultdict[str, list[Box]] = defaultdict(list)
-    for line, (image, *corners) in csv_rows(path, _COLUMNS):
-        where = f"{str(path)!r}, line {line}"
-        if not image:
-            raise UsageError(f"{where}: an empty field")
+    for where, image, corners in image_rows(path, ("x0", "y0", "x1", "y1"), images):
         try:
             x0, y0, x1, y1 = map(_number, corners)
         except ValueError as error:
             raise UsageError(f"{where}: {' '.join(corners)!r} are not four numbers") from error
         if not all(map(math.isfinite, (x0, y0, x1, y1))) or x1 <= x0 or y1 <= y0:
             raise UsageError(f"{where}: the box {' '.join(corners)} is empty, inverted or not finite")
-        found[as_id(PurePosixPath(image))].append((x0, y0, x1, y1))
-    if found.keys().isdisjoint(images):
-        raise UsageError(f"{str(path)!r} names no image of the data set (they look like {min(images)!r})")
+        found[image].append((x0, y0, x1, y1))
     return {image: tuple(boxes) for image, boxes in found.items()}
 
 

@@ -14,6 +14,7 @@ from nasbench.importing import resolve
 from nasbench.models.classifier import Classifier
 from nasbench.models.load import first_line, per_channel, plain, sized, source_of
 from nasbench.models.split import with_stages
+from nasbench.models.stages import same_ratio
 from nasbench.models.weights import fit_state, load_state
 
 _DIMS = 4
@@ -108,11 +109,5 @@ def _check_maps(module: Any, names: Sequence[str], size: tuple[int, int]) -> Non
     for name, found in zip(names, maps, strict=True):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         # Channels in the place of a side have not the image's proportions.
-        if not isinstance(found, Tensor) or found.ndim != _DIMS or not _alike(found.shape[2:], size):
+        if not isinstance(found, Tensor) or found.ndim != _DIMS or not same_ratio(found.shape[2:], size):
             raise UsageError(f"model.stages: {name} puts out {shape}, no map (B, C, h, w) of the image")
-
-
-def _alike(sides: Sequence[int], size: tuple[int, int]) -> bool:
-    """Whether a map's sides have the image's ratio, to two positions."""
-    (h, w), (height, width) = sides, size
-    return abs(h * width - w * height) <= 2 * max(height, width)

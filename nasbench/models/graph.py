@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import UsageError
-from nasbench.models.stages import as_grid, near_names
+from nasbench.models.stages import as_grid, near_names, same_ratio
 
 if TYPE_CHECKING:
     from nasbench.models.classifier import Classifier
@@ -200,5 +200,4 @@ def _is_plausible(grid: Tensor, x: Tensor) -> bool:
 
     Windows of attention, and channels taken for a side of the grid, have not.
     """
-    (h, w), (height, width) = grid.shape[-2:], x.shape[-2:]
-    return len(grid) == len(x) and abs(h * width - w * height) <= 2 * max(height, width)
+    return len(grid) == len(x) and same_ratio(grid.shape[-2:], x.shape[-2:])

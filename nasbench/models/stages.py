@@ -108,6 +108,12 @@ def as_grid(
     return None
 
 
+def same_ratio(sides: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether a map's sides (h, w) have an image's ratio, to two positions."""
+    (h, w), (height, width) = sides, size
+    return abs(h * width - w * height) <= 2 * max(height, width)
+
+
 def near_names(name: str, modules: Iterable[str]) -> list[str]:
     """Names of modules like one that there is not."""
     return difflib.get_close_matches(name, [known for known in modules if known], n=4, cutoff=0.5)

@@ -11,12 +11,13 @@ from nasbench.digest import canonical_json, digest_bytes, digest_value
 from nasbench.faithfulness.lattice import MAX_REGIONS, subset_masks
 from nasbench.faithfulness.lattice_scores import LATTICE, SAMPLED, LatticeScores, Said, reused_terms
 from nasbench.faithfulness.orders import Floats
+from nasbench.faithfulness.packed import PackedMasks
 from nasbench.faithfulness.sampled import Visits, visits
 from nasbench.run.graph import BatchGraph
 from nasbench.run.keys import SCHEMAS, numeric_versions
 from nasbench.run.maps import unscored
 from nasbench.run.plan import Cell
-from nasbench.run.removal import Place, Ready, removal_result, scored_masks, units_key, units_of
+from nasbench.run.removal import Place, Ready, removal_result, scored_for_all, scored_masks, units_of
 from nasbench.run.results import Result
 from nasbench.segment.scores import Score
 
@@ -35,6 +36,8 @@ def lattices(
     """
     most = min(metric.regions, MAX_REGIONS)
     many = [place for place in places if units_of(graph, cell, place[0]).count > most]
+    needed = any(one.units.count > most for one in ready)
+    sampled = _sampled(graph, cell, metric, many) if needed else {}
     results = []
     for one in ready:
         try:
@@ -42,7 +45,7 @@ def lattices(
                 terms = _subsets(graph, cell, one)
                 scores = _lattice_scores(metric, metric.of_subsets(terms, one.values, one.units), terms)
             else:
-                scores = _sampled_scores(graph, cell, metric, one, _sampled(graph, cell, metric, many))
+                scores = _sampled_scores(graph, cell, metric, one, *sampled[one.place])
         except ValueError as error:
             results.append(replace(unscored(cell, one.one), failed=str(error)))
             continue
@@ -66,18 +69,15 @@ def _said(name: str, said: Said, **conventions: str) -> Score:
 def _sampled(
     graph: BatchGraph, cell: Cell, metric: LatticeScores, places: Sequence[Place]
 ) -> Mapping[Place, tuple[Visits, Floats]]:
-    """Sampled orders and the terms of the subsets they pass: as `_random`."""
+    """Sampled orders and the terms of the subsets they pass, the same for all maps over the same regions."""
 
-    def compute() -> Mapping[Place, tuple[Visits, Floats]]:
-        drawn = [visits(metric.drawn(units_of(graph, cell, i), graph.batch[i].id)) for i, _ in places]
-        masks = [own.masks(np.arange(len(own.subsets))) for own in drawn]
-        terms = scored_masks(graph, cell, places, masks)
-        return dict(zip(places, zip(drawn, terms, strict=True), strict=True))
+    def drawn(i: int) -> Visits:
+        return visits(metric.drawn(units_of(graph, cell, i), graph.batch[i].id))
 
-    key = ["sampled orders", cell.config["metric"], cell.config["imputer"], *units_key(graph, cell)]
-    found: Mapping[Place, tuple[Visits, Floats]]
-    found = graph.once([*key, [list(place) for place in places]], compute)
-    return found
+    def masks(one: Visits) -> PackedMasks:
+        return one.masks(np.arange(len(one.subsets)))
+
+    return scored_for_all(graph, cell, "sampled orders", places, drawn, masks)
 
 
 def _sampled_scores(
@@ -85,9 +85,9 @@ def _sampled_scores(
     cell: Cell,
     metric: LatticeScores,
     one: Ready,
-    sampled: Mapping[Place, tuple[Visits, Floats]],
+    drawn: Visits,
+    terms: Floats,
 ) -> list[Score]:
-    drawn, terms = sampled[one.place]
     own = metric.own_orders(one.values, one.units, graph.batch[one.one.image].id)
     own_terms, missing = reused_terms(own, drawn, terms)
     own_terms[missing] = scored_masks(graph, cell, [one.place], [own.masks(missing)])[0]

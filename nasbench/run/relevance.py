@@ -22,8 +22,8 @@ from nasbench.run.removal import (
     can_be_removed,
     empties,
     removal_result,
+    scored_for_all,
     scored_masks,
-    units_key,
     units_of,
 )
 from nasbench.run.results import Result
@@ -117,24 +117,15 @@ def _curves(
 def _random(
     graph: BatchGraph, cell: Cell, metric: RelevanceCurves, places: Sequence[Place]
 ) -> Mapping[Place, tuple[RelevancePlan, Floats]]:
-    """Random orders and their terms: one evaluation for all maps over the same units.
+    """Random orders and their terms, the same for all maps over the same units."""
+    regions = by_regions(cell)
 
-    Of all places, those whose map has failed too, so that no map decides what the others' passes see.
-    """
+    def plan(i: int) -> RelevancePlan:
+        return RelevancePlan.of_random(
+            metric, units_of(graph, cell, i), graph.batch[i].id, by_regions=regions
+        )
 
-    def compute() -> Mapping[Place, tuple[RelevancePlan, Floats]]:
-        regions = by_regions(cell)
-        plans = [
-            RelevancePlan.of_random(metric, units_of(graph, cell, i), graph.batch[i].id, by_regions=regions)
-            for i, _ in places
-        ]
-        terms = scored_masks(graph, cell, places, [plan.masks for plan in plans])
-        return dict(zip(places, zip(plans, terms, strict=True), strict=True))
-
-    key = ["random curves", cell.config["metric"], cell.config["imputer"], *units_key(graph, cell)]
-    found: Mapping[Place, tuple[RelevancePlan, Floats]]
-    found = graph.once([*key, [list(place) for place in places]], compute)
-    return found
+    return scored_for_all(graph, cell, "random curves", places, plan, lambda one: one.masks)
 
 
 def _curve_scores(metric: RelevanceCurves, found: CurvesFound) -> list[Score]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from nasbench.segment.scores import Score
 
 # An image of the batch, and the class whose score is watched.
 Place = tuple[int, int]
+_Plan = TypeVar("_Plan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,17 +149,36 @@ def scored_masks(
         )
 
 
+def scored_for_all(
+    graph: BatchGraph,
+    cell: Cell,
+    what: str,
+    places: Sequence[Place],
+    plan: Callable[[int], _Plan],
+    masks: Callable[[_Plan], PackedMasks],
+) -> Mapping[Place, tuple[_Plan, Floats]]:
+    """By place a plan of its image, and the terms of the plan's masks: one evaluation for all maps.
+
+    Of all places, those whose map has failed too, so that no map decides what the others' passes see.
+    """
+
+    def compute() -> Mapping[Place, tuple[_Plan, Floats]]:
+        plans = [plan(i) for i, _ in places]
+        terms = scored_masks(graph, cell, places, [masks(one) for one in plans])
+        return dict(zip(places, zip(plans, terms, strict=True), strict=True))
+
+    units = graph.regions_key(cell) if by_regions(cell) else [cell.config["units"], cell.config["patch"]]
+    key = [what, cell.config["metric"], cell.config["imputer"], units, *graph.forward_key(cell)]
+    found: Mapping[Place, tuple[_Plan, Floats]]
+    found = graph.once([*key, [list(place) for place in places]], compute)
+    return found
+
+
 def _job(graph: BatchGraph, cell: Cell, place: Place, masks: Masks | PackedMasks) -> Job:
     i, target = place
     image = graph.pixels(cell, graph.classifier(cell).input_size)[i]
     labels = torch.from_numpy(units_of(graph, cell, i).labels) if by_regions(cell) else None
     return Job(image, graph.batch[i].id, target, masks, labels)
-
-
-def units_key(graph: BatchGraph, cell: Cell) -> list[Any]:
-    """What units and their scores depend on, but for imputer, image and class."""
-    units = graph.regions_key(cell) if by_regions(cell) else [cell.config["units"], cell.config["patch"]]
-    return [units, *graph.forward_key(cell)]
 
 
 def removal_result(
